@@ -1,0 +1,568 @@
+//! Where everything lies: group metadata, backups, the metadata-only ends, journal and vector zone.
+//!
+//! [`Geometry::plan`] is the rule by which mkfs lays a filesystem out; [`Geometry::fixed_runs`] repeats it for
+//! everyone who needs to know which blocks a group bitmap marks in use before anything was allocated. Superblock and
+//! descriptors remain authoritative for where things are.
+
+use zerocopy::little_endian::{U32, U64};
+
+use crate::features::COMPAT_VECTOR_ZONE;
+use crate::group_desc::GroupDesc;
+use crate::superblock::Superblock;
+use crate::units::{BlockNo, GroupNo, InodeNo};
+
+/// Bytes at the start of the device that hold no user bytes: libblkid looks for magics up to 2 MiB, and LUKS2 keeps a
+/// secondary header at up to 4 MiB.
+pub const HEAD_BYTES: u64 = (4 << 20) + (64 << 10);
+/// Bytes at the end of the filesystem that hold no user bytes: ZFS and MD labels are looked for there.
+pub const TAIL_BYTES: u64 = 1 << 20;
+/// Default of [`GeometryParams::bytes_per_inode`]; that of ext4, which the check value of 8,192 inodes per group implies.
+pub const DEFAULT_BYTES_PER_INODE: u64 = 16384;
+/// Default inode size in bytes: room for five extents.
+pub const DEFAULT_INODE_SIZE: u32 = 256;
+/// Smallest filesystem in bytes.
+pub const MIN_BYTES: u64 = 8 << 20;
+
+/// Groups that share one run of bitmaps and tables, as a power of two: runs of data are then up to 16 groups long.
+const DEFAULT_FLEX_LOG2: u32 = 4;
+/// Smallest journal: the larger of 1 MiB and this many blocks, so that one import fits at any block size.
+const MIN_JOURNAL_BLOCKS: u64 = 32;
+const MIN_JOURNAL_BYTES: u64 = 1 << 20;
+/// Largest journal that is chosen unasked: 128 MiB holds the bitmaps of 4 TiB at 4096-byte blocks.
+const MAX_JOURNAL_BYTES: u64 = 128 << 20;
+/// Share of the blocks that the journal takes unasked: 1 in 100.
+const JOURNAL_SHARE: u64 = 100;
+/// Share of the blocks that the vector zone takes: 1 in 20, at most 512 MiB.
+const ZONE_SHARE: u64 = 20;
+const MAX_ZONE_BYTES: u64 = 512 << 20;
+/// The descriptor table has room to grow to this multiple of its size.
+const DESCRIPTOR_GROWTH: u64 = 4;
+/// A last group with fewer free blocks than this is not worth its metadata and is left off.
+const MIN_LAST_GROUP_FREE: u64 = 16;
+
+/// What mkfs is asked for.
+#[derive(Clone, Debug)]
+pub struct GeometryParams {
+    /// Blocks of the device.
+    pub device_blocks: u64,
+    /// Bytes per block.
+    pub block_size: u32,
+    /// One inode for this many bytes.
+    pub bytes_per_inode: u64,
+    /// Number of inodes, instead of a ratio.
+    pub inodes: Option<u64>,
+    /// Bytes per inode record.
+    pub inode_size: u32,
+    /// Blocks of the journal, instead of the default share.
+    pub journal_blocks: Option<u64>,
+    /// Whether to reserve a vector zone.
+    pub vector_zone: bool,
+}
+
+impl GeometryParams {
+    /// The defaults for a device of `device_blocks` blocks of `block_size` bytes, without a vector zone.
+    pub fn new(device_blocks: u64, block_size: u32) -> Self {
+        Self {
+            device_blocks,
+            block_size,
+            bytes_per_inode: DEFAULT_BYTES_PER_INODE,
+            inodes: None,
+            inode_size: DEFAULT_INODE_SIZE,
+            journal_blocks: None,
+            vector_zone: false,
+        }
+    }
+}
+
+/// Why a layout cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A parameter is outside its range.
+    #[error("{name} {found} is not possible: it must be {expected}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        found: u64,
+        /// The rule.
+        expected: &'static str,
+    },
+    /// The device has too few bytes.
+    #[error("the device is too small: {have} bytes, and at least {need} are needed with these options")]
+    TooSmall {
+        /// Bytes of the device.
+        have: u64,
+        /// Bytes needed.
+        need: u64,
+    },
+    /// Inode tables or descriptors do not fit into their groups.
+    #[error("{what} do not fit: {hint}")]
+    DoesNotFit {
+        /// What is too large.
+        what: &'static str,
+        /// What to change.
+        hint: &'static str,
+    },
+}
+
+/// A run of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRun {
+    /// First block.
+    pub start: u64,
+    /// Number of blocks.
+    pub len: u64,
+}
+
+impl BlockRun {
+    /// First block behind the run.
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.len)
+    }
+}
+
+/// What a fixed run is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FixedUse {
+    /// Primary or backup superblock.
+    Superblock,
+    /// Primary or backup descriptor table, with its room to grow.
+    Descriptors,
+    /// Bitmaps and inode tables of the groups that share them.
+    GroupMetadata,
+    /// Metadata-only blocks at the start that hold nothing else.
+    Head,
+    /// Metadata-only blocks at the end.
+    Tail,
+    /// The journal.
+    Journal,
+}
+
+/// The layout of a filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Blocks of the filesystem.
+    pub blocks: u64,
+    /// Bytes per block.
+    pub block_size: u32,
+    /// Number of block groups.
+    pub groups: u64,
+    /// Inodes per group.
+    pub inodes_per_group: u64,
+    /// Bytes per inode record.
+    pub inode_size: u32,
+    /// Groups that share one run of bitmaps and tables: 2^this.
+    pub flex_log2: u32,
+    /// Blocks kept for each copy of the descriptor table.
+    pub descriptor_blocks: u64,
+    /// Metadata-only blocks at the start.
+    pub head_blocks: u64,
+    /// Metadata-only blocks at the end.
+    pub tail_blocks: u64,
+    /// The journal.
+    pub journal: BlockRun,
+    /// The vector zone; empty without one.
+    pub zone: BlockRun,
+}
+
+impl Geometry {
+    /// Lays out a filesystem.
+    ///
+    /// # Errors
+    /// [`PlanError`] when a parameter is out of range, the device is too small, or tables do not fit.
+    pub fn plan(params: &GeometryParams) -> Result<Self, PlanError> {
+        check_params(params)?;
+        let block_size = u64::from(params.block_size);
+        let bytes = params.device_blocks.saturating_mul(block_size);
+        if bytes < MIN_BYTES {
+            return Err(PlanError::TooSmall { have: bytes, need: MIN_BYTES });
+        }
+        let mut blocks = params.device_blocks;
+        loop {
+            let mut geometry = Self::tables(params, blocks)?;
+            let last = GroupNo(geometry.groups - 1);
+            let used: u64 = geometry.group_runs(last).iter().map(|r| r.len).sum();
+            if geometry.groups > 1 && geometry.group_blocks(last) < used + MIN_LAST_GROUP_FREE {
+                blocks = last.get() * geometry.blocks_per_group();
+                continue;
+            }
+            geometry.place_journal(params)?;
+            if params.vector_zone {
+                geometry.place_zone();
+            }
+            return Ok(geometry);
+        }
+    }
+
+    /// Everything but journal and zone for a filesystem of `blocks` blocks.
+    fn tables(params: &GeometryParams, blocks: u64) -> Result<Self, PlanError> {
+        let block_size = u64::from(params.block_size);
+        let per_group = block_size * 8;
+        let groups = blocks.div_ceil(per_group);
+        let per_block = block_size / u64::from(params.inode_size);
+        let wanted = params.inodes.unwrap_or(blocks.saturating_mul(block_size) / params.bytes_per_inode);
+        let inodes_per_group = wanted.div_ceil(groups).max(per_block).next_multiple_of(per_block);
+        if inodes_per_group > per_group {
+            return Err(PlanError::DoesNotFit {
+                what: "the inodes of a group",
+                hint: "ask for fewer inodes (-N) or more bytes per inode (-i)",
+            });
+        }
+        let needed = (groups * GroupDesc::SIZE as u64).div_ceil(block_size);
+        let with_growth = (groups * DESCRIPTOR_GROWTH * GroupDesc::SIZE as u64).div_ceil(block_size);
+        if needed > per_group / 2 {
+            return Err(PlanError::DoesNotFit {
+                what: "the group descriptors",
+                hint: "choose a larger block size (-b)",
+            });
+        }
+        let mut geometry = Self {
+            blocks,
+            block_size: params.block_size,
+            groups,
+            inodes_per_group,
+            inode_size: params.inode_size,
+            flex_log2: DEFAULT_FLEX_LOG2,
+            descriptor_blocks: with_growth.min(per_group / 2),
+            head_blocks: HEAD_BYTES.div_ceil(block_size),
+            tail_blocks: TAIL_BYTES.div_ceil(block_size),
+            journal: BlockRun { start: 0, len: 0 },
+            zone: BlockRun { start: 0, len: 0 },
+        };
+        let room =
+            (per_group.min(blocks) - 1 - geometry.descriptor_blocks).saturating_sub(geometry.tail_blocks);
+        while geometry.group_metadata_blocks() * groups.min(1 << geometry.flex_log2) > room {
+            if geometry.flex_log2 == 0 {
+                return Err(PlanError::DoesNotFit {
+                    what: "the inode tables",
+                    hint: "ask for fewer inodes (-N, -i) or smaller ones (-I)",
+                });
+            }
+            geometry.flex_log2 -= 1;
+        }
+        Ok(geometry)
+    }
+
+    fn place_journal(&mut self, params: &GeometryParams) -> Result<(), PlanError> {
+        let block_size = u64::from(self.block_size);
+        let least = MIN_JOURNAL_BLOCKS.max(MIN_JOURNAL_BYTES / block_size);
+        let len = match params.journal_blocks {
+            Some(n) if n < least => {
+                return Err(PlanError::Parameter {
+                    name: "journal size in blocks",
+                    found: n,
+                    expected: "at least 32 blocks and 1 MiB",
+                });
+            }
+            Some(n) => n,
+            None => (self.blocks / JOURNAL_SHARE).clamp(least, least.max(MAX_JOURNAL_BYTES / block_size)),
+        };
+        let Some(gap) = self.gaps().find(|gap| gap.len >= len) else {
+            let need = (self.blocks + len).saturating_mul(block_size);
+            let have = self.blocks.saturating_mul(block_size);
+            return Err(PlanError::TooSmall { have, need });
+        };
+        self.journal = BlockRun { start: gap.start, len };
+        Ok(())
+    }
+
+    fn place_zone(&mut self) {
+        let len = (self.blocks / ZONE_SHARE).min(MAX_ZONE_BYTES / u64::from(self.block_size)).max(1);
+        let mut largest = BlockRun { start: 0, len: 0 };
+        for gap in self.gaps() {
+            if gap.len > largest.len {
+                largest = gap;
+            }
+            if gap.len >= len {
+                break;
+            }
+        }
+        self.zone = BlockRun { start: largest.start, len: len.min(largest.len) };
+    }
+
+    /// The geometry a superblock describes.
+    pub fn from_superblock(sb: &Superblock) -> Self {
+        Self {
+            blocks: sb.blocks.get(),
+            block_size: sb.block_size.get(),
+            groups: sb.groups.get().into(),
+            inodes_per_group: sb.inodes_per_group.get().into(),
+            inode_size: sb.inode_size.get(),
+            flex_log2: sb.flex_log2.get(),
+            descriptor_blocks: sb.descriptor_blocks.get().into(),
+            head_blocks: sb.head_blocks.get(),
+            tail_blocks: sb.tail_blocks.get(),
+            journal: BlockRun { start: sb.journal_start.get(), len: sb.journal_blocks.get() },
+            zone: BlockRun { start: sb.zone_start.get(), len: sb.zone_blocks.get() },
+        }
+    }
+
+    /// Writes the geometry into the fields of a superblock; counters are those of an empty filesystem.
+    pub fn store(&self, sb: &mut Superblock) {
+        sb.blocks = U64::new(self.blocks);
+        sb.block_size = U32::new(self.block_size);
+        // `plan` bounds groups by half a group of descriptors, inodes by a bitmap block: both fit 32 bits.
+        sb.groups = U32::new(self.groups as u32);
+        sb.blocks_per_group = U32::new(self.blocks_per_group() as u32);
+        sb.inodes_per_group = U32::new(self.inodes_per_group as u32);
+        sb.inode_size = U32::new(self.inode_size);
+        sb.flex_log2 = U32::new(self.flex_log2);
+        sb.descriptor_blocks = U32::new(self.descriptor_blocks as u32);
+        sb.descriptor_table = U64::new(1);
+        sb.head_blocks = U64::new(self.head_blocks);
+        sb.tail_blocks = U64::new(self.tail_blocks);
+        sb.journal_start = U64::new(self.journal.start);
+        sb.journal_blocks = U64::new(self.journal.len);
+        sb.zone_start = U64::new(self.zone.start);
+        sb.zone_blocks = U64::new(self.zone.len);
+        if self.zone.len > 0 {
+            sb.feature_compat = U64::new(sb.feature_compat.get() | COMPAT_VECTOR_ZONE);
+        }
+        sb.inodes = U64::new(self.inodes());
+        sb.free_inodes = U64::new(self.inodes());
+        sb.free_blocks = U64::new(self.blocks - self.fixed_blocks());
+        sb.root_inode = U64::new(InodeNo::ROOT.get());
+        sb.lost_found_inode = U64::new(InodeNo::LOST_FOUND.get());
+        sb.hash_version = U32::new(crate::superblock::HASH_SIPHASH_2_4);
+    }
+
+    /// Blocks per group: a bitmap block has a bit for each.
+    pub fn blocks_per_group(&self) -> u64 {
+        u64::from(self.block_size) * 8
+    }
+
+    /// Inodes of the filesystem.
+    pub fn inodes(&self) -> u64 {
+        self.groups * self.inodes_per_group
+    }
+
+    /// Blocks of one inode table.
+    pub fn inode_table_blocks(&self) -> u64 {
+        self.inodes_per_group * u64::from(self.inode_size) / u64::from(self.block_size)
+    }
+
+    /// Blocks of a group's bitmaps and inode table.
+    pub fn group_metadata_blocks(&self) -> u64 {
+        2 + self.inode_table_blocks()
+    }
+
+    /// First block of a group.
+    pub fn group_start(&self, group: GroupNo) -> u64 {
+        group.get() * self.blocks_per_group()
+    }
+
+    /// Blocks of a group; the last may have fewer than the others.
+    pub fn group_blocks(&self, group: GroupNo) -> u64 {
+        self.blocks.saturating_sub(self.group_start(group)).min(self.blocks_per_group())
+    }
+
+    /// The group a block lies in.
+    pub fn group_of_block(&self, block: BlockNo) -> GroupNo {
+        GroupNo(block.get() / self.blocks_per_group())
+    }
+
+    /// The group and the index within its table of an inode, or `None` for a number that no inode has.
+    pub fn locate_inode(&self, ino: InodeNo) -> Option<(GroupNo, u64)> {
+        let index = ino.get().checked_sub(1).filter(|_| ino.get() <= self.inodes())?;
+        Some((GroupNo(index / self.inodes_per_group), index % self.inodes_per_group))
+    }
+
+    /// Whether a group begins with a backup superblock and descriptor table: group 1 and powers of 3, 5 and 7.
+    pub fn has_backup(&self, group: GroupNo) -> bool {
+        let is_power = |base: u64| {
+            let mut n = base;
+            while n < group.get() {
+                n = n.saturating_mul(base);
+            }
+            n == group.get()
+        };
+        group.get() == 1 || (group.get() > 1 && (is_power(3) || is_power(5) || is_power(7)))
+    }
+
+    /// Blocks of all backup superblocks, in order; the last lies at the start of the tail.
+    pub fn backups(&self) -> Vec<BlockNo> {
+        let mut backups: Vec<u64> = Vec::new();
+        for base in [3_u64, 5, 7] {
+            let mut n = base;
+            while n < self.groups {
+                backups.push(n);
+                n = n.saturating_mul(base);
+            }
+        }
+        if self.groups > 1 {
+            backups.push(1);
+        }
+        backups.sort_unstable();
+        let mut blocks: Vec<BlockNo> =
+            backups.into_iter().map(|g| BlockNo(self.group_start(GroupNo(g)))).collect();
+        blocks.push(self.tail_backup());
+        blocks
+    }
+
+    /// Block of the backup superblock near the end.
+    pub fn tail_backup(&self) -> BlockNo {
+        BlockNo(self.blocks.saturating_sub(self.tail_blocks))
+    }
+
+    /// Where mkfs puts the bitmaps and the inode table of `group`: block bitmap, inode bitmap, first table block.
+    ///
+    /// The groups of a flex group share one run at the start of its first group: all block bitmaps, all inode bitmaps,
+    /// all tables.
+    pub fn group_metadata(&self, group: GroupNo) -> (BlockNo, BlockNo, BlockNo) {
+        let first = GroupNo(group.get() >> self.flex_log2 << self.flex_log2);
+        let members = self.flex_members(first);
+        let index = group.get() - first.get();
+        let start = self.group_start(first) + self.leading_blocks(first);
+        let table = start + 2 * members + index * self.inode_table_blocks();
+        (BlockNo(start + index), BlockNo(start + members + index), BlockNo(table))
+    }
+
+    fn flex_members(&self, first: GroupNo) -> u64 {
+        (self.groups - first.get()).min(1 << self.flex_log2)
+    }
+
+    /// Blocks of superblock and descriptor copies at the start of a group.
+    fn leading_blocks(&self, group: GroupNo) -> u64 {
+        if group.get() == 0 || self.has_backup(group) { 1 + self.descriptor_blocks } else { 0 }
+    }
+
+    /// The runs of one group that are in use from the start, in order and without overlap; journal and tail included.
+    pub fn group_runs(&self, group: GroupNo) -> Vec<BlockRun> {
+        let (start, len) = (self.group_start(group), self.group_blocks(group));
+        let end = start + len;
+        let mut runs: Vec<BlockRun> = Vec::new();
+        for (run, _) in self.runs_touching(group) {
+            let (from, to) = (run.start.max(start), run.end().min(end));
+            if from < to {
+                runs.push(BlockRun { start: from, len: to - from });
+            }
+        }
+        runs.sort_unstable_by_key(|r| r.start);
+        merge(runs)
+    }
+
+    fn runs_touching(&self, group: GroupNo) -> Vec<(BlockRun, FixedUse)> {
+        let start = self.group_start(group);
+        let mut runs = Vec::new();
+        let mut free_from = start;
+        if self.leading_blocks(group) > 0 {
+            runs.push((BlockRun { start, len: 1 }, FixedUse::Superblock));
+            runs.push((BlockRun { start: start + 1, len: self.descriptor_blocks }, FixedUse::Descriptors));
+            free_from += self.leading_blocks(group);
+        }
+        if group.get().trailing_zeros() >= self.flex_log2 {
+            let len = self.flex_members(group) * self.group_metadata_blocks();
+            runs.push((BlockRun { start: free_from, len }, FixedUse::GroupMetadata));
+            free_from += len;
+        }
+        if start < self.head_blocks && free_from < self.head_blocks {
+            runs.push((BlockRun { start: free_from, len: self.head_blocks - free_from }, FixedUse::Head));
+        }
+        let tail = self.tail_backup().get();
+        if tail < start + self.blocks_per_group() {
+            runs.push((BlockRun { start: tail, len: 1 }, FixedUse::Superblock));
+            runs.push((BlockRun { start: tail + 1, len: self.tail_blocks - 1 }, FixedUse::Tail));
+        }
+        if self.journal.len > 0
+            && self.journal.start < start + self.blocks_per_group()
+            && self.journal.end() > start
+        {
+            runs.push((self.journal, FixedUse::Journal));
+        }
+        runs
+    }
+
+    /// All runs that are in use from the start, with their use, in order of their first group.
+    pub fn fixed_runs(&self) -> impl Iterator<Item = (BlockRun, FixedUse)> + '_ {
+        (0..self.groups).flat_map(move |g| {
+            let start = self.group_start(GroupNo(g));
+            let end = start + self.blocks_per_group();
+            // A run that reaches over several groups is reported once, by the group it begins in.
+            self.runs_touching(GroupNo(g))
+                .into_iter()
+                .filter(move |(run, _)| (start..end).contains(&run.start))
+        })
+    }
+
+    /// Blocks in use from the start, journal included.
+    pub fn fixed_blocks(&self) -> u64 {
+        (0..self.groups).map(|g| self.group_runs(GroupNo(g)).iter().map(|r| r.len).sum::<u64>()).sum()
+    }
+
+    /// Blocks for files and collections outside the vector zone.
+    pub fn data_blocks(&self) -> u64 {
+        self.blocks - self.fixed_blocks() - self.zone.len
+    }
+
+    /// Share of the blocks that can hold files, 0 to 1, as the 98.4 % of the check value counts it: the zone is overhead.
+    pub fn efficiency(&self) -> f64 {
+        self.data_blocks() as f64 / self.blocks as f64
+    }
+
+    /// Sets the bits of a group's block bitmap that are in use from the start, and those past the end of the device.
+    pub fn fill_block_bitmap(&self, group: GroupNo, bitmap: &mut [u8]) {
+        let start = self.group_start(group);
+        for run in self.group_runs(group) {
+            crate::bitmap::set_range(bitmap, (run.start - start) as usize, (run.end() - start) as usize);
+        }
+        crate::bitmap::set_range(bitmap, self.group_blocks(group) as usize, self.blocks_per_group() as usize);
+    }
+
+    /// Sets the bits of a group's inode bitmap past the inodes of the group.
+    pub fn fill_inode_bitmap(&self, bitmap: &mut [u8]) {
+        crate::bitmap::set_range(bitmap, self.inodes_per_group as usize, self.blocks_per_group() as usize);
+    }
+
+    /// The runs between fixed runs, in order. Runs of several groups are joined.
+    fn gaps(&self) -> impl Iterator<Item = BlockRun> + '_ {
+        let mut group = 0;
+        let mut at = 0_u64;
+        let mut pending: std::collections::VecDeque<BlockRun> = Default::default();
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(run) = pending.pop_front() {
+                    let gap = BlockRun { start: at, len: run.start.saturating_sub(at) };
+                    at = at.max(run.end());
+                    if gap.len > 0 {
+                        return Some(gap);
+                    }
+                } else if group < self.groups {
+                    pending.extend(self.group_runs(GroupNo(group)));
+                    group += 1;
+                } else {
+                    return None; // the tail is fixed, so nothing lies behind the last run
+                }
+            }
+        })
+    }
+}
+
+fn merge(runs: Vec<BlockRun>) -> Vec<BlockRun> {
+    let mut merged: Vec<BlockRun> = Vec::with_capacity(runs.len());
+    for run in runs {
+        match merged.last_mut() {
+            Some(last) if run.start <= last.end() => last.len = last.len.max(run.end() - last.start),
+            _ => merged.push(run),
+        }
+    }
+    merged
+}
+
+fn check_params(params: &GeometryParams) -> Result<(), PlanError> {
+    let need = |ok: bool, name, found: u64, expected| {
+        if ok { Ok(()) } else { Err(PlanError::Parameter { name, found, expected }) }
+    };
+    let size = params.block_size;
+    let size_ok = size.is_power_of_two() && crate::superblock::BLOCK_SIZES.contains(&size);
+    need(size_ok, "block size", size.into(), "a power of two from 4096 to 65536")?;
+    let inode = params.inode_size;
+    let inode_ok = inode.is_power_of_two() && (256..=size).contains(&inode);
+    need(inode_ok, "inode size", inode.into(), "a power of two from 256 to the block size")?;
+    let ratio_ok = (1024..=1 << 40).contains(&params.bytes_per_inode);
+    need(ratio_ok, "bytes per inode", params.bytes_per_inode, "from 1024 to 1T")?;
+    if let Some(inodes) = params.inodes {
+        need(inodes >= 16, "number of inodes", inodes, "at least 16")?;
+    }
+    let device_ok = params.device_blocks.checked_mul(size.into()).is_some_and(|b| b <= i64::MAX as u64);
+    need(device_ok, "device size in blocks", params.device_blocks, "less than 2^63 bytes")
+}
