@@ -1,0 +1,375 @@
+//! [`FileDevice`]: a block device or an image file.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
+
+use crate::device::check_range;
+use crate::open::{
+    FileKind, IMAGE_SECTOR, OpenMode, OpenOptions, Opened, failed, open, open_error, take_locks,
+};
+use crate::system::System;
+use crate::{Device, DeviceError, IoOp, Mapping, ReadOnlyCause, Run, ioctl};
+
+/// A block device, an image file, or the part of one that begins at an offset.
+///
+/// While it is open for writing nobody else opens it with these tools, and no other program mounts it or claims a block
+/// device exclusively. Input and output go through the page cache, so no alignment is asked of callers.
+#[derive(Debug)]
+pub struct FileDevice {
+    name: String,
+    file: Arc<File>,
+    kind: FileKind,
+    mode: OpenMode,
+    /// Where the window begins in the file, and its length.
+    base: u64,
+    len: u64,
+    sector_size: u32,
+    /// A flush has failed; see [`Device::flush`].
+    has_lost_writes: AtomicBool,
+    /// Held for their locks.
+    _locks: Vec<File>,
+    /// The image file that this device created.
+    created: Option<PathBuf>,
+}
+
+impl FileDevice {
+    /// Opens the block device or image file at `path`.
+    ///
+    /// A writer opens a block device with `O_EXCL` and takes the tools' lock for itself; readers share the lock, so that
+    /// none of them reads beside a writer. No `flock` is taken: systemd holds one on the device while it runs a tool.
+    ///
+    /// # Errors
+    /// In the order of the checks: [`DeviceError::NotFound`], [`DeviceError::NotADevice`],
+    /// [`DeviceError::PermissionDenied`], [`DeviceError::ReadOnly`] (writers), [`DeviceError::Busy`],
+    /// [`DeviceError::NoMedium`], [`DeviceError::OutOfRange`] for a window that begins beyond the end, and
+    /// [`DeviceError::Open`] for whatever else the system answers.
+    pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, DeviceError> {
+        let path = path.as_ref();
+        let name = match options.offset {
+            0 => path.display().to_string(),
+            offset => format!("{}?offset={offset}", path.display()),
+        };
+        let Opened { file, kind, size, sector_size, locks } = open(path, &name, options)?;
+        Ok(Self {
+            name,
+            file: Arc::new(file),
+            kind,
+            mode: options.mode,
+            base: options.offset,
+            len: size - options.offset,
+            sector_size,
+            has_lost_writes: AtomicBool::new(false),
+            _locks: locks,
+            created: None,
+        })
+    }
+
+    /// Creates an image file of `size` bytes, all zero and sparse, and opens it for writing.
+    ///
+    /// Its permissions are 0644 less the umask. A caller whose work fails takes it away with
+    /// [`remove_created`](Self::remove_created).
+    ///
+    /// # Errors
+    /// [`DeviceError::AlreadyExists`]; [`DeviceError::NotFound`] if the folder does not exist;
+    /// [`DeviceError::PermissionDenied`], [`DeviceError::ReadOnly`], [`DeviceError::Open`]. No file is left behind.
+    pub fn create(path: impl AsRef<Path>, size: u64) -> Result<Self, DeviceError> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(path)
+            .map_err(|source| open_error(&name, source))?;
+        let mut device = Self {
+            name,
+            file: Arc::new(file),
+            kind: FileKind::Image,
+            mode: OpenMode::ReadWrite,
+            base: 0,
+            len: size,
+            sector_size: IMAGE_SECTOR,
+            has_lost_writes: AtomicBool::new(false),
+            _locks: Vec::new(),
+            created: Some(path.to_owned()),
+        };
+        match device.prepare_created() {
+            Ok(locks) => {
+                device._locks = locks;
+                Ok(device)
+            }
+            Err(error) => {
+                // The error that made the file useless is the one to tell.
+                let _ = device.remove_created();
+                Err(error)
+            }
+        }
+    }
+
+    /// Locks the file just created, gives it its length, and makes its name durable.
+    fn prepare_created(&self) -> Result<Vec<File>, DeviceError> {
+        let create_error = |source| failed(&self.name, "create", source);
+        let meta = self.file.metadata().map_err(create_error)?;
+        let locks = take_locks(&System::live(), &self.file, &self.name, &meta, OpenOptions::read_write())?;
+        self.file.set_len(self.len).map_err(create_error)?;
+        self.file.sync_all().map_err(create_error)?;
+        if let Some(path) = &self.created {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            // A folder that may be written but not read cannot be opened; then its name entry is durable later.
+            if let Ok(folder) = File::open(parent.unwrap_or(Path::new("."))) {
+                let _ = folder.sync_all();
+            }
+        }
+        Ok(locks)
+    }
+
+    /// Removes the image file that [`create`](Self::create) made. A device that was merely opened is left alone.
+    ///
+    /// # Errors
+    /// [`DeviceError::Open`] if the file cannot be removed.
+    pub fn remove_created(self) -> Result<(), DeviceError> {
+        let Some(path) = &self.created else { return Ok(()) };
+        let remove_error = |source| failed(&self.name, "remove", source);
+        let mine = self.file.metadata().map_err(remove_error)?;
+        match fs::symlink_metadata(path) {
+            // Only what was created here: somebody may have put another file in its place.
+            Ok(found) if (found.dev(), found.ino()) == (mine.dev(), mine.ino()) => {
+                fs::remove_file(path).map_err(remove_error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the device is to the system.
+    pub fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    fn check_write(&self, offset: u64, len: u64) -> Result<(), DeviceError> {
+        if self.is_read_only() {
+            let device = self.name.clone();
+            return Err(DeviceError::ReadOnly { device, cause: ReadOnlyCause::OpenedReadOnly });
+        }
+        check_range(self, offset, len)
+    }
+
+    fn error(&self, op: IoOp, offset: u64, len: u64, source: impl Into<io::Error>) -> DeviceError {
+        DeviceError::Io { op, device: self.name.clone(), offset, len, source: source.into() }
+    }
+
+    /// Zeroes a range that the system cannot zero, by writing.
+    fn write_zeroes(&self, mut offset: u64, len: u64) -> Result<(), DeviceError> {
+        let end = offset + len;
+        let zeroes = vec![0; len.min(1 << 20) as usize];
+        while offset < end {
+            let step = (end - offset).min(zeroes.len() as u64);
+            self.write_all(IoOp::Zero, offset, &zeroes[..step as usize])?;
+            offset += step;
+        }
+        Ok(())
+    }
+
+    fn write_all(&self, op: IoOp, offset: u64, buf: &[u8]) -> Result<(), DeviceError> {
+        let mut done = 0;
+        while done < buf.len() {
+            let at = offset + done as u64;
+            let failed = |source| self.error(op, at, (buf.len() - done) as u64, source);
+            match self.file.write_at(&buf[done..], self.base + at) {
+                // Accepting nothing without a reason would be asked for ever.
+                Ok(0) => return Err(failed(io::Error::from(Errno::ENOSPC))),
+                Ok(written) => done += written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Zeroes a range of an image file by giving its blocks back; where that is impossible, by marking them unwritten.
+    fn zero_in_file(&self, offset: u64, len: u64) -> Result<(), Errno> {
+        match self.punch(offset, len) {
+            Err(errno) if is_unsupported(errno) => {
+                let flags = FallocateFlags::FALLOC_FL_ZERO_RANGE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+                self.fallocate(flags, offset, len)
+            }
+            answer => answer,
+        }
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<(), Errno> {
+        self.fallocate(
+            FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE,
+            offset,
+            len,
+        )
+    }
+
+    fn fallocate(&self, flags: FallocateFlags, offset: u64, len: u64) -> Result<(), Errno> {
+        let off_t = |value| libc::off_t::try_from(value).map_err(|_| Errno::EFBIG);
+        let (start, len) = (off_t(self.base + offset)?, off_t(len)?);
+        retry(|| fallocate(&*self.file, flags, start, len))
+    }
+
+    /// Applies `call` to the whole sectors of a range of a block device, step by step; returns the range they form.
+    fn on_sectors(
+        &self,
+        offset: u64,
+        len: u64,
+        call: impl Fn(&File, u64, u64) -> Result<(), Errno>,
+    ) -> Result<(u64, u64), (u64, Errno)> {
+        let sector = u64::from(self.sector_size);
+        let (start, end) = (self.base + offset, self.base + offset + len);
+        let first = start.next_multiple_of(sector).min(end);
+        let last = (end / sector * sector).max(first);
+        let mut at = first;
+        while at < last {
+            let step = (last - at).min(IOCTL_STEP);
+            retry(|| call(&self.file, at, step)).map_err(|errno| (at - self.base, errno))?;
+            at += step;
+        }
+        Ok((first - self.base, last - self.base))
+    }
+}
+
+/// Bytes zeroed or discarded by one call: a signal is noticed between calls, not inside. mke2fs takes the same step.
+const IOCTL_STEP: u64 = 2 << 30;
+
+/// Whether an answer means that the device cannot do this at all, so that there is another way.
+fn is_unsupported(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::ENOTTY | Errno::EINVAL | Errno::ENODEV | Errno::EPERM
+    )
+}
+
+fn retry(mut call: impl FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            answer => return answer,
+        }
+    }
+}
+
+impl Device for FileDevice {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn sector_size(&self) -> u32 {
+        self.sector_size
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.mode == OpenMode::ReadOnly
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), DeviceError> {
+        check_range(self, offset, buf.len() as u64)?;
+        let mut done = 0;
+        while done < buf.len() {
+            let at = offset + done as u64;
+            let left = (buf.len() - done) as u64;
+            let failed = |source| self.error(IoOp::Read, at, left, source);
+            match self.file.read_at(&mut buf[done..], self.base + at) {
+                Ok(0) => {
+                    let text = "the file has been truncated";
+                    return Err(failed(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
+                }
+                Ok(read) => done += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, buf: &[u8]) -> Result<(), DeviceError> {
+        self.check_write(offset, buf.len() as u64)?;
+        self.write_all(IoOp::Write, offset, buf)
+    }
+
+    fn flush(&self) -> Result<(), DeviceError> {
+        if self.is_read_only() {
+            return Ok(());
+        }
+        let failed = |source| self.error(IoOp::Flush, 0, self.len, source);
+        if self.has_lost_writes.load(Ordering::Acquire) {
+            return Err(failed(io::Error::from(Errno::EIO)));
+        }
+        loop {
+            match self.file.sync_data() {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.has_lost_writes.store(true, Ordering::Release);
+                    return Err(failed(error));
+                }
+            }
+        }
+    }
+
+    fn zero(&self, offset: u64, len: u64) -> Result<(), DeviceError> {
+        self.check_write(offset, len)?;
+        if len == 0 {
+            return Ok(());
+        }
+        let answer = match self.kind {
+            FileKind::Image => self
+                .zero_in_file(offset, len)
+                .map(|()| (offset, offset + len))
+                .map_err(|errno| (offset, errno)),
+            FileKind::BlockDevice => self.on_sectors(offset, len, ioctl::zero_out),
+        };
+        match answer {
+            Ok((first, last)) => {
+                self.write_zeroes(offset, first - offset)?;
+                self.write_zeroes(last, offset + len - last)
+            }
+            // EBUSY: somebody else holds the device, and the call would have to drop pages it may be using.
+            Err((_, errno)) if is_unsupported(errno) || errno == Errno::EBUSY => {
+                self.write_zeroes(offset, len)
+            }
+            Err((at, errno)) => Err(self.error(IoOp::Zero, at, offset + len - at, errno)),
+        }
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> Result<bool, DeviceError> {
+        self.check_write(offset, len)?;
+        if len == 0 {
+            return Ok(true);
+        }
+        let answer = match self.kind {
+            FileKind::Image => self.punch(offset, len).map_err(|errno| (offset, errno)),
+            FileKind::BlockDevice => self.on_sectors(offset, len, ioctl::discard).map(drop),
+        };
+        match answer {
+            Ok(()) => Ok(true),
+            Err((_, errno)) if is_unsupported(errno) || errno == Errno::EBUSY => Ok(false),
+            Err((at, errno)) => Err(self.error(IoOp::Discard, at, offset + len - at, errno)),
+        }
+    }
+
+    fn start_writeback(&self, offset: u64, len: u64) {
+        if self.check_write(offset, len).is_ok() && len > 0 {
+            // A hint; what cannot begin early is written by the flush.
+            let _ = ioctl::start_writeback(&self.file, self.base + offset, len);
+        }
+    }
+
+    fn map(&self, runs: &[Run]) -> Result<Mapping, DeviceError> {
+        Mapping::map_file(self, &self.file, self.base, runs)
+    }
+}

@@ -1,0 +1,169 @@
+//! [`Region`]: the pages behind a mapping of a real device.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use nix::unistd::{SysconfVar, sysconf};
+
+use super::Segments;
+use crate::sigbus::{self, Registration};
+use crate::{DeviceError, IoOp};
+
+/// Memory page of this machine in bytes.
+pub(super) fn page_size() -> usize {
+    sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| usize::try_from(size).ok()).unwrap_or(4096)
+}
+
+/// A reserved range of addresses, filled with read-only mappings of a file.
+#[derive(Debug)]
+pub(super) struct Region {
+    /// Removed from the table before the addresses are given back: fields are dropped after [`Drop::drop`] has run, so this
+    /// one is taken there.
+    registration: Option<Registration>,
+    address: NonNull<c_void>,
+    /// Bytes that belong to runs; the rest of the last page does not.
+    len: usize,
+    /// Bytes of address space, a multiple of the page.
+    reserved: NonZeroUsize,
+    file: Arc<File>,
+    base: u64,
+    pub(super) segments: Arc<Segments>,
+}
+
+// SAFETY: the region is read-only memory that belongs to this value alone until it is dropped; nothing in it is tied to the
+// thread that made it.
+unsafe impl Send for Region {}
+// SAFETY: as above; shared use only reads.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// All segments begin on a page of the file, all but the last end on one, and `len`, their sum, is not 0.
+    pub(super) fn new(
+        file: &Arc<File>,
+        base: u64,
+        segments: &Arc<Segments>,
+        len: usize,
+    ) -> Result<Self, Errno> {
+        let page = page_size();
+        let reserved = NonZeroUsize::new(len.next_multiple_of(page)).ok_or(Errno::EINVAL)?;
+        // SAFETY: the kernel picks an unused range of addresses, so no memory of this process changes.
+        let address = unsafe {
+            mmap_anonymous(
+                None,
+                reserved,
+                ProtFlags::PROT_NONE,
+                MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
+            )
+        }?;
+        // From here on, a failure drops the region and with it the reservation.
+        let mut region = Self {
+            registration: None,
+            address,
+            len,
+            reserved,
+            file: Arc::clone(file),
+            base,
+            segments: Arc::clone(segments),
+        };
+        for segment in &segments.list {
+            let size = NonZeroUsize::new((segment.run.len as usize).next_multiple_of(page));
+            let target = NonZeroUsize::new(address.as_ptr().addr() + segment.start);
+            let offset = libc::off_t::try_from(base + segment.run.offset).map_err(|_| Errno::EOVERFLOW)?;
+            // SAFETY: segments lie side by side, each a whole number of pages but for the last, whose last page is inside the
+            // reservation because that was rounded up; so MAP_FIXED replaces only pages of the fresh reservation, which
+            // nobody refers to yet. The mapping is read-only.
+            unsafe {
+                mmap(
+                    target,
+                    size.ok_or(Errno::EINVAL)?,
+                    ProtFlags::PROT_READ,
+                    MapFlags::MAP_SHARED | MapFlags::MAP_FIXED,
+                    &**file,
+                    offset,
+                )
+            }?;
+        }
+        region.registration = sigbus::register(address.as_ptr().addr(), len, Arc::clone(segments));
+        Ok(region)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: `len` bytes from `address` on are mapped readable until this value is dropped, which the borrow prevents.
+        // The mapping is shared: that its bytes do not change while they are borrowed is the contract of `Device::map`,
+        // kept inside a process by never overwriting blocks in use and between processes by the device's lock.
+        unsafe { std::slice::from_raw_parts(self.address.as_ptr().cast(), self.len) }
+    }
+
+    /// `range` is not empty and inside the mapping.
+    pub(super) fn advise(&self, range: Range<usize>, advice: MmapAdvise) -> Result<(), Errno> {
+        let start = range.start / page_size() * page_size();
+        let address = NonZeroUsize::new(self.address.as_ptr().addr() + start).ok_or(Errno::EINVAL)?;
+        let address = NonNull::new(self.address.as_ptr().with_addr(address.get())).ok_or(Errno::EINVAL)?;
+        // SAFETY: the pages lie inside the reservation; the advice passed here (reading order, populate) changes no byte.
+        unsafe { madvise(address, range.end - start, advice) }
+    }
+
+    pub(super) fn populate(&self, range: Range<usize>) -> Result<(), DeviceError> {
+        let mut is_second_try = false;
+        loop {
+            match self.advise(range.clone(), MmapAdvise::MADV_POPULATE_READ) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                // A kernel older than 5.14: reading brings the bytes into the page cache, and errors to light.
+                Err(Errno::EINVAL | Errno::ENOSYS) => return self.read_through(range),
+                // EFAULT says that touching the bytes would raise SIGBUS, not where and why. Reading says that.
+                Err(errno) => {
+                    self.read_through(range.clone())?;
+                    if is_second_try {
+                        return Err(self.segments.error(IoOp::Read, range, errno));
+                    }
+                    is_second_try = true;
+                }
+            }
+        }
+    }
+
+    /// Reads the range from the file, only to see whether that works.
+    fn read_through(&self, range: Range<usize>) -> Result<(), DeviceError> {
+        let mut buffer = vec![0; range.len().min(1 << 20)];
+        for segment in &self.segments.list {
+            let end = range.end.min(segment.start + segment.run.len as usize);
+            let mut position = range.start.max(segment.start);
+            while position < end {
+                let wanted = buffer.len().min(end - position);
+                let offset = self.base + segment.run.offset + (position - segment.start) as u64;
+                match self.file.read_at(&mut buffer[..wanted], offset) {
+                    Ok(0) => {
+                        let cut_off =
+                            io::Error::new(io::ErrorKind::UnexpectedEof, "the file has been truncated");
+                        return Err(self.segments.error(IoOp::Read, position..end, cut_off));
+                    }
+                    Ok(read) => position += read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        return Err(self.segments.error(IoOp::Read, position..end, error));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        self.registration = None;
+        // SAFETY: the range was reserved by `new`, belongs to this value alone, and nothing borrows it any more.
+        let unmapped = unsafe { munmap(self.address, self.reserved.get()) };
+        debug_assert_eq!(unmapped, Ok(()), "unmapping a reserved range cannot fail");
+    }
+}
