@@ -1,0 +1,295 @@
+//! What can go wrong with an input or output file: which file, where in it, what was found and what to do.
+
+use std::fmt;
+use std::io;
+
+use crate::element::{ElementType, TargetType};
+use crate::probe::Content;
+
+/// A failure to read or write a vector file: the file, the [`Place`] in it and the [`Problem`].
+///
+/// The text reads `items.npy: row 17, column 3: NaN; vectors hold finite numbers only`.
+pub struct IoError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
+    place: Place,
+    problem: Problem,
+}
+
+impl IoError {
+    /// Builds the error for the file or stream called `name`.
+    pub fn new(name: impl Into<String>, place: Place, problem: Problem) -> Self {
+        IoError(Box::new(Inner { name: name.into(), place, problem }))
+    }
+
+    /// Wraps a system error met while `doing` something; a missing file and the like get their own [`Problem`].
+    pub fn system(name: impl Into<String>, doing: &'static str, error: io::Error) -> Self {
+        let problem = match error.kind() {
+            io::ErrorKind::NotFound => Problem::Missing,
+            io::ErrorKind::PermissionDenied => Problem::Denied,
+            io::ErrorKind::IsADirectory => Problem::Directory,
+            _ => Problem::System { doing, error },
+        };
+        Self::new(name, Place::Whole, problem)
+    }
+
+    /// The path of the file, or a name such as `standard input`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Where in the file the problem lies.
+    pub fn place(&self) -> Place {
+        self.0.place
+    }
+
+    /// What is wrong there.
+    pub fn problem(&self) -> &Problem {
+        &self.0.problem
+    }
+
+    /// The kind of the system error behind this one, if there is one: a closed pipe is a success for some tools.
+    pub fn system_kind(&self) -> Option<io::ErrorKind> {
+        match &self.0.problem {
+            Problem::Missing => Some(io::ErrorKind::NotFound),
+            Problem::Denied => Some(io::ErrorKind::PermissionDenied),
+            Problem::Directory => Some(io::ErrorKind::IsADirectory),
+            Problem::System { error, .. } => Some(error.kind()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}{}", self.0.name, self.0.place, self.0.problem)
+    }
+}
+
+impl fmt::Debug for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for IoError {}
+
+/// A place in a file. Rows and columns count from 0 as in numpy, lines and their columns from 1 as in editors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The file as a whole.
+    Whole,
+    /// A byte offset from the start of the file.
+    Byte(u64),
+    /// A row of the array.
+    Row(u64),
+    /// One element of the array.
+    Element {
+        /// Row of the array.
+        row: u64,
+        /// Column of the array as the file has it.
+        column: u64,
+    },
+    /// A line of a text.
+    Line(u64),
+    /// A character of a text.
+    Character {
+        /// Line of the text.
+        line: u64,
+        /// Character within the line.
+        column: u64,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Whole => Ok(()),
+            Place::Byte(offset) => write!(f, "byte {offset}: "),
+            Place::Row(row) => write!(f, "row {row}: "),
+            Place::Element { row, column } => write!(f, "row {row}, column {column}: "),
+            Place::Line(line) => write!(f, "line {line}: "),
+            Place::Character { line, column } => write!(f, "line {line}, column {column}: "),
+        }
+    }
+}
+
+/// What was found, what was expected and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The path leads nowhere.
+    #[error("no such file")]
+    Missing,
+    /// The user may not open it.
+    #[error("permission denied")]
+    Denied,
+    /// The path is a directory.
+    #[error("is a directory; name the vector file in it")]
+    Directory,
+    /// There is not one byte in it.
+    #[error("is empty; expected {expected}")]
+    Empty {
+        /// What would have been read.
+        expected: &'static str,
+    },
+    /// Any other failure of the operating system.
+    #[error("cannot {doing}: {error}")]
+    System {
+        /// The operation that failed.
+        doing: &'static str,
+        /// Its error.
+        error: io::Error,
+    },
+    /// The content is of another kind.
+    #[error("looks like {found}, expected {expected}{}", .found.advice())]
+    Format {
+        /// What the first bytes say.
+        found: Content,
+        /// What would have been read.
+        expected: &'static str,
+    },
+    /// An npy format version this crate does not know.
+    #[error("npy format version {major}.{minor}; expected 1.0, 2.0 or 3.0")]
+    Version {
+        /// First version byte.
+        major: u8,
+        /// Second version byte.
+        minor: u8,
+    },
+    /// The npy header does not follow the grammar.
+    #[error("malformed npy header: found {found}, expected {expected}")]
+    Header {
+        /// The offending text, shortened.
+        found: String,
+        /// What the grammar allows at this place.
+        expected: &'static str,
+    },
+    /// An element type that holds no vector components.
+    #[error("element type {descr} ({name}) holds no vectors; {advice}")]
+    ElementType {
+        /// The type as the header spells it, shortened.
+        descr: String,
+        /// Its name in numpy.
+        name: &'static str,
+        /// How to get a file that can be read.
+        advice: &'static str,
+    },
+    /// An array with the wrong number of axes or an impossible length.
+    #[error("shape {shape}: {reason}")]
+    Shape {
+        /// The shape as numpy prints it.
+        shape: String,
+        /// Why it cannot be read, and what to do.
+        reason: &'static str,
+    },
+    /// A column-major array on a stream, where rows cannot be gathered.
+    #[error(
+        "fortran_order array on a stream: its rows end with the stream; save it with \
+         numpy.ascontiguousarray, or name it as a file"
+    )]
+    FortranStream,
+    /// The file is shorter than its header promises.
+    #[error(
+        "truncated: header promises {promised} bytes, file has {found} (row {row} is the first incomplete one)"
+    )]
+    Truncated {
+        /// Length in bytes of the whole file according to its header.
+        promised: u64,
+        /// Length in bytes that is there.
+        found: u64,
+        /// The first row that is not complete.
+        row: u64,
+    },
+    /// The file is longer than its header promises.
+    #[error(
+        "trailing data: header promises {promised} bytes, {}; one file holds one array",
+        .found.map_or("more follow".to_owned(), |n| format!("file has {n}"))
+    )]
+    Trailing {
+        /// Length in bytes of the whole file according to its header.
+        promised: u64,
+        /// Length in bytes that is there; unknown for a stream.
+        found: Option<u64>,
+    },
+    /// A NaN or an infinity.
+    #[error("{value}; vectors hold finite numbers only")]
+    NotFinite {
+        /// `NaN`, `infinity` or `-infinity`.
+        value: &'static str,
+    },
+    /// A number that the target type cannot hold.
+    #[error("{value} does not fit {target}, which holds {}", .target.range())]
+    Range {
+        /// The number as found.
+        value: String,
+        /// The type it was to become.
+        target: TargetType,
+    },
+    /// A byte in a bool array that is neither 0 nor 1.
+    #[error("byte {byte} in a bool array, expected 0 or 1")]
+    Bool {
+        /// The byte as found.
+        byte: u8,
+    },
+    /// A line of text that does not follow the grammar.
+    #[error("found {found}, expected {expected}")]
+    Text {
+        /// The offending text, shortened.
+        found: String,
+        /// What the grammar allows at this place.
+        expected: &'static str,
+    },
+    /// A line longer than anything that could be meant.
+    #[error("line is longer than {limit} bytes; expected {expected} per line")]
+    LineLength {
+        /// The most bytes a line may have.
+        limit: usize,
+        /// What a line holds.
+        expected: &'static str,
+    },
+    /// A vector with another number of components than those before it.
+    #[error("vector has {found} components, those before have {expected}")]
+    Dim {
+        /// Components of this vector.
+        found: usize,
+        /// Components of the first vector.
+        expected: usize,
+    },
+    /// A whole number below zero where ids, rows or counts stand.
+    #[error("{value} is negative; expected a whole number from 0 to 18446744073709551615")]
+    Negative {
+        /// The number as found.
+        value: i64,
+    },
+    /// An array of ids or row numbers that is not of an integer type.
+    #[error("elements are {element}, expected an integer type; convert them with astype('uint64')")]
+    NotInteger {
+        /// The type as found.
+        element: ElementType,
+    },
+    /// The rows given to a writer are not what it was created for.
+    #[error("{found} {unit} given to the writer, expected {expected}")]
+    Written {
+        /// What was given.
+        found: u64,
+        /// What was promised.
+        expected: u64,
+        /// The unit of both numbers.
+        unit: &'static str,
+    },
+}
+
+/// Shortens untrusted text for a message: at most 60 characters, control characters escaped.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut shown = String::new();
+    for character in text.chars().take(LONGEST) {
+        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}

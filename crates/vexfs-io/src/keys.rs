@@ -1,0 +1,113 @@
+//! External keys of vectors: a text with one key per line.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::{IoError, Problem};
+use crate::lines::Lines;
+use crate::source::Opened;
+
+/// The longest key, in bytes of UTF-8.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+const KEY: &str = "a key of 1 to 1024 bytes";
+
+/// The keys in a text, one per line; ends after the first error.
+///
+/// A key is the whole line, white space included. Not checked here, because it needs all of them at once or the
+/// collection: whether a key occurs twice, and whether there are as many as rows.
+pub struct KeyReader {
+    lines: Lines<Box<dyn Read + Send>>,
+    delivered: u64,
+    failed: bool,
+}
+
+impl KeyReader {
+    /// Opens the text at `path`; `-` is standard input.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn open(path: &Path) -> Result<KeyReader, IoError> {
+        let (input, name) = Opened::path(path)?;
+        Ok(match input {
+            Opened::File(file) => Self::from_stream(file, &name),
+            Opened::Stream(stream) => Self::from_stream(stream, &name),
+        })
+    }
+
+    /// Reads the keys in a stream, which `name` stands for in messages.
+    pub fn from_stream(stream: impl Read + Send + 'static, name: &str) -> KeyReader {
+        let lines = Lines::new(Box::new(stream) as Box<_>, name, MAX_KEY_BYTES, KEY);
+        KeyReader { lines, delivered: 0, failed: false }
+    }
+
+    /// How many keys have been delivered: all of them, once the iterator has ended without an error.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    fn next_key(&mut self) -> Result<Option<String>, IoError> {
+        let Some(line) = self.lines.next_line()? else { return Ok(None) };
+        let found = match line {
+            "" => "an empty line",
+            _ if line.contains('\0') => "a NUL character",
+            _ => return Ok(Some(line.to_owned())),
+        };
+        Err(self.lines.error(Problem::Text { found: found.to_owned(), expected: KEY }))
+    }
+}
+
+impl Iterator for KeyReader {
+    type Item = Result<String, IoError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let key = self.next_key().transpose()?;
+        match key {
+            Ok(_) => self.delivered += 1,
+            Err(_) => self.failed = true,
+        }
+        Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: Vec<u8>) -> (Vec<String>, Option<String>, u64) {
+        let mut reader = KeyReader::from_stream(std::io::Cursor::new(text), "keys");
+        let mut all = Vec::new();
+        let error = reader.by_ref().find_map(|key| key.map(|key| all.push(key)).err());
+        assert!(reader.next().is_none());
+        (all, error.map(|error| error.to_string()), reader.delivered())
+    }
+
+    #[test]
+    fn a_key_is_a_line_without_its_end() {
+        let longest = "k".repeat(MAX_KEY_BYTES);
+        let text = format!("a\n b c \r\nü\na\n{longest}\r\n");
+        let (all, error, delivered) = keys(text.into_bytes());
+        assert_eq!(
+            (all, error, delivered),
+            (vec!["a".into(), " b c ".into(), "ü".into(), "a".into(), longest], None, 5)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_a_key_is_refused_at_its_line() {
+        for (text, expected) in [
+            (b"a\n\nb".to_vec(), "keys: line 2: found an empty line, expected a key of 1 to 1024 bytes"),
+            (b"a\nb\0c\n".to_vec(), "keys: line 2: found a NUL character"),
+            (b"a\n\xff\n".to_vec(), "keys: line 2: found bytes that are not UTF-8"),
+            ([b"a\n", &[b'k'; 1025][..]].concat(), "keys: line 2: line is longer than 1024 bytes"),
+        ] {
+            let (all, error, delivered) = keys(text);
+            assert_eq!((all.len(), delivered), (1, 1));
+            let error = error.unwrap();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
