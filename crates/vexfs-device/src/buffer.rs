@@ -38,7 +38,7 @@ impl AlignedBuf {
 }
 
 /// Bytes from the start of `store` to the next aligned address.
-fn padding(store: &Vec<u8>) -> usize {
+fn padding(store: &[u8]) -> usize {
     let address = store.as_ptr().addr();
     address.next_multiple_of(MAPPING_ALIGN) - address
 }

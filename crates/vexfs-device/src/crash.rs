@@ -192,28 +192,33 @@ impl<'a> CrashStates<'a> {
             }
             Fate::Sample { seed } => {
                 let image = self.durable.fork();
-                let mut random = Random::new(*seed);
-                // From nearly nothing to nearly everything.
-                let share = 1 + random.below(15);
-                let (mut arrived, mut torn) = (Vec::new(), Vec::new());
-                for op in 0..total {
-                    if random.below(16) >= share {
-                        continue;
-                    }
-                    let is_small = change(op)
-                        .range()
-                        .is_some_and(|(_, len)| len / u64::from(self.options.sector) < SCATTER_LIMIT);
-                    if is_small && random.below(16) == 0 {
-                        self.scatter(change(op), &image, &mut random);
-                        torn.push(changes[op]);
-                    } else {
-                        apply(change(op), &image);
-                        arrived.push(changes[op]);
-                    }
-                }
-                (image, format!("log entries {arrived:?} of {total} arrived, {torn:?} in part"))
+                let text = self.sample(&image, changes, &mut Random::new(*seed));
+                (image, text)
             }
         }
+    }
+
+    /// Applies random changes of the epoch, in their order; a few of them torn.
+    fn sample(&self, image: &MemDevice, changes: &[usize], random: &mut Random) -> String {
+        let scatter_limit = SCATTER_LIMIT * u64::from(self.options.sector);
+        // From nearly nothing to nearly everything.
+        let share = 1 + random.below(15);
+        let (mut arrived, mut torn) = (Vec::new(), Vec::new());
+        for &index in changes {
+            if random.below(16) >= share {
+                continue;
+            }
+            let change = &self.log[index];
+            let is_small = change.range().is_some_and(|(_, len)| len < scatter_limit);
+            if is_small && random.below(16) == 0 {
+                self.scatter(change, image, random);
+                torn.push(index);
+            } else {
+                apply(change, image);
+                arrived.push(index);
+            }
+        }
+        format!("log entries {arrived:?} of {} arrived, {torn:?} in part", changes.len())
     }
 
     /// Brings `advanced` to the first `count` operations of the epoch; fates that use it come in order.
@@ -379,10 +384,10 @@ mod tests {
 
     #[test]
     fn long_epochs_yield_prefixes_and_the_same_samples_again() {
-        let base = MemDevice::new(1 << 20);
+        let base = MemDevice::new(40 * 4096);
         let device = RecordDevice::new(base.fork());
         for i in 0..40u64 {
-            device.write_at(i * 8192, &[i as u8 + 1; 8192]).expect("write");
+            device.write_at(i * 4096, &[i as u8 + 1; 4096]).expect("write");
         }
         let log = device.take_log();
         let options = CrashOptions { samples: 10, ..CrashOptions::default() };
@@ -403,7 +408,7 @@ mod tests {
         // Every sector is old or written by the operation that covers it.
         for (description, image) in &found {
             for (sector, bytes) in image.chunks(SECTOR).enumerate() {
-                let written = (sector / 16) as u8 + 1;
+                let written = (sector / 8) as u8 + 1;
                 let is_whole = bytes.iter().all(|byte| *byte == bytes[0]);
                 assert!(is_whole && (bytes[0] == 0 || bytes[0] == written), "{description}: sector {sector}");
             }
