@@ -4,10 +4,13 @@
 //! everyone who needs to know which blocks a group bitmap marks in use before anything was allocated. Superblock and
 //! descriptors remain authoritative for where things are.
 
+mod plan;
+
+pub use plan::{DEFAULT_BYTES_PER_INODE, DEFAULT_INODE_SIZE, GeometryParams, MIN_BYTES, PlanError};
+
 use zerocopy::little_endian::{U32, U64};
 
 use crate::features::COMPAT_VECTOR_ZONE;
-use crate::group_desc::GroupDesc;
 use crate::superblock::Superblock;
 use crate::units::{BlockNo, GroupNo, InodeNo};
 
@@ -16,94 +19,9 @@ use crate::units::{BlockNo, GroupNo, InodeNo};
 pub const HEAD_BYTES: u64 = (4 << 20) + (64 << 10);
 /// Bytes at the end of the filesystem that hold no user bytes: ZFS and MD labels are looked for there.
 pub const TAIL_BYTES: u64 = 1 << 20;
-/// Default of [`GeometryParams::bytes_per_inode`]; that of ext4, which the check value of 8,192 inodes per group implies.
-pub const DEFAULT_BYTES_PER_INODE: u64 = 16384;
-/// Default inode size in bytes: room for five extents.
-pub const DEFAULT_INODE_SIZE: u32 = 256;
-/// Smallest filesystem in bytes.
-pub const MIN_BYTES: u64 = 8 << 20;
 
-/// Groups that share one run of bitmaps and tables, as a power of two: runs of data are then up to 16 groups long.
-const DEFAULT_FLEX_LOG2: u32 = 4;
-/// Smallest journal: the larger of 1 MiB and this many blocks, so that one import fits at any block size.
-const MIN_JOURNAL_BLOCKS: u64 = 32;
-const MIN_JOURNAL_BYTES: u64 = 1 << 20;
-/// Largest journal that is chosen unasked: 128 MiB holds the bitmaps of 4 TiB at 4096-byte blocks.
-const MAX_JOURNAL_BYTES: u64 = 128 << 20;
-/// Share of the blocks that the journal takes unasked: 1 in 100.
-const JOURNAL_SHARE: u64 = 100;
-/// Share of the blocks that the vector zone takes: 1 in 20, at most 512 MiB.
-const ZONE_SHARE: u64 = 20;
-const MAX_ZONE_BYTES: u64 = 512 << 20;
-/// The descriptor table has room to grow to this multiple of its size.
-const DESCRIPTOR_GROWTH: u64 = 4;
-/// A last group with fewer free blocks than this is not worth its metadata and is left off.
-const MIN_LAST_GROUP_FREE: u64 = 16;
-
-/// What mkfs is asked for.
-#[derive(Clone, Debug)]
-pub struct GeometryParams {
-    /// Blocks of the device.
-    pub device_blocks: u64,
-    /// Bytes per block.
-    pub block_size: u32,
-    /// One inode for this many bytes.
-    pub bytes_per_inode: u64,
-    /// Number of inodes, instead of a ratio.
-    pub inodes: Option<u64>,
-    /// Bytes per inode record.
-    pub inode_size: u32,
-    /// Blocks of the journal, instead of the default share.
-    pub journal_blocks: Option<u64>,
-    /// Whether to reserve a vector zone.
-    pub vector_zone: bool,
-}
-
-impl GeometryParams {
-    /// The defaults for a device of `device_blocks` blocks of `block_size` bytes, without a vector zone.
-    pub fn new(device_blocks: u64, block_size: u32) -> Self {
-        Self {
-            device_blocks,
-            block_size,
-            bytes_per_inode: DEFAULT_BYTES_PER_INODE,
-            inodes: None,
-            inode_size: DEFAULT_INODE_SIZE,
-            journal_blocks: None,
-            vector_zone: false,
-        }
-    }
-}
-
-/// Why a layout cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// A parameter is outside its range.
-    #[error("{name} {found} is not possible: it must be {expected}")]
-    Parameter {
-        /// The parameter.
-        name: &'static str,
-        /// Its value.
-        found: u64,
-        /// The rule.
-        expected: &'static str,
-    },
-    /// The device has too few bytes.
-    #[error("the device is too small: {have} bytes, and at least {need} are needed with these options")]
-    TooSmall {
-        /// Bytes of the device.
-        have: u64,
-        /// Bytes needed.
-        need: u64,
-    },
-    /// Inode tables or descriptors do not fit into their groups.
-    #[error("{what} do not fit: {hint}")]
-    DoesNotFit {
-        /// What is too large.
-        what: &'static str,
-        /// What to change.
-        hint: &'static str,
-    },
-}
+/// First block of the primary descriptor table: behind the superblock, as in each group that holds a backup.
+pub const DESCRIPTOR_TABLE: u64 = 1;
 
 /// A run of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,120 +84,6 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Lays out a filesystem.
-    ///
-    /// # Errors
-    /// [`PlanError`] when a parameter is out of range, the device is too small, or tables do not fit.
-    pub fn plan(params: &GeometryParams) -> Result<Self, PlanError> {
-        check_params(params)?;
-        let block_size = u64::from(params.block_size);
-        let bytes = params.device_blocks.saturating_mul(block_size);
-        if bytes < MIN_BYTES {
-            return Err(PlanError::TooSmall { have: bytes, need: MIN_BYTES });
-        }
-        let mut blocks = params.device_blocks;
-        loop {
-            let mut geometry = Self::tables(params, blocks)?;
-            let last = GroupNo(geometry.groups - 1);
-            let used: u64 = geometry.group_runs(last).iter().map(|r| r.len).sum();
-            if geometry.groups > 1 && geometry.group_blocks(last) < used + MIN_LAST_GROUP_FREE {
-                blocks = last.get() * geometry.blocks_per_group();
-                continue;
-            }
-            geometry.place_journal(params)?;
-            if params.vector_zone {
-                geometry.place_zone();
-            }
-            return Ok(geometry);
-        }
-    }
-
-    /// Everything but journal and zone for a filesystem of `blocks` blocks.
-    fn tables(params: &GeometryParams, blocks: u64) -> Result<Self, PlanError> {
-        let block_size = u64::from(params.block_size);
-        let per_group = block_size * 8;
-        let groups = blocks.div_ceil(per_group);
-        let per_block = block_size / u64::from(params.inode_size);
-        let wanted = params.inodes.unwrap_or(blocks.saturating_mul(block_size) / params.bytes_per_inode);
-        let inodes_per_group = wanted.div_ceil(groups).max(per_block).next_multiple_of(per_block);
-        if inodes_per_group > per_group {
-            return Err(PlanError::DoesNotFit {
-                what: "the inodes of a group",
-                hint: "ask for fewer inodes (-N) or more bytes per inode (-i)",
-            });
-        }
-        let needed = (groups * GroupDesc::SIZE as u64).div_ceil(block_size);
-        let with_growth = (groups * DESCRIPTOR_GROWTH * GroupDesc::SIZE as u64).div_ceil(block_size);
-        if needed > per_group / 2 {
-            return Err(PlanError::DoesNotFit {
-                what: "the group descriptors",
-                hint: "choose a larger block size (-b)",
-            });
-        }
-        let mut geometry = Self {
-            blocks,
-            block_size: params.block_size,
-            groups,
-            inodes_per_group,
-            inode_size: params.inode_size,
-            flex_log2: DEFAULT_FLEX_LOG2,
-            descriptor_blocks: with_growth.min(per_group / 2),
-            head_blocks: HEAD_BYTES.div_ceil(block_size),
-            tail_blocks: TAIL_BYTES.div_ceil(block_size),
-            journal: BlockRun { start: 0, len: 0 },
-            zone: BlockRun { start: 0, len: 0 },
-        };
-        let room =
-            (per_group.min(blocks) - 1 - geometry.descriptor_blocks).saturating_sub(geometry.tail_blocks);
-        while geometry.group_metadata_blocks() * groups.min(1 << geometry.flex_log2) > room {
-            if geometry.flex_log2 == 0 {
-                return Err(PlanError::DoesNotFit {
-                    what: "the inode tables",
-                    hint: "ask for fewer inodes (-N, -i) or smaller ones (-I)",
-                });
-            }
-            geometry.flex_log2 -= 1;
-        }
-        Ok(geometry)
-    }
-
-    fn place_journal(&mut self, params: &GeometryParams) -> Result<(), PlanError> {
-        let block_size = u64::from(self.block_size);
-        let least = MIN_JOURNAL_BLOCKS.max(MIN_JOURNAL_BYTES / block_size);
-        let len = match params.journal_blocks {
-            Some(n) if n < least => {
-                return Err(PlanError::Parameter {
-                    name: "journal size in blocks",
-                    found: n,
-                    expected: "at least 32 blocks and 1 MiB",
-                });
-            }
-            Some(n) => n,
-            None => (self.blocks / JOURNAL_SHARE).clamp(least, least.max(MAX_JOURNAL_BYTES / block_size)),
-        };
-        let Some(gap) = self.gaps().find(|gap| gap.len >= len) else {
-            let need = (self.blocks + len).saturating_mul(block_size);
-            let have = self.blocks.saturating_mul(block_size);
-            return Err(PlanError::TooSmall { have, need });
-        };
-        self.journal = BlockRun { start: gap.start, len };
-        Ok(())
-    }
-
-    fn place_zone(&mut self) {
-        let len = (self.blocks / ZONE_SHARE).min(MAX_ZONE_BYTES / u64::from(self.block_size)).max(1);
-        let mut largest = BlockRun { start: 0, len: 0 };
-        for gap in self.gaps() {
-            if gap.len > largest.len {
-                largest = gap;
-            }
-            if gap.len >= len {
-                break;
-            }
-        }
-        self.zone = BlockRun { start: largest.start, len: len.min(largest.len) };
-    }
-
     /// The geometry a superblock describes.
     pub fn from_superblock(sb: &Superblock) -> Self {
         Self {
@@ -308,7 +112,7 @@ impl Geometry {
         sb.inode_size = U32::new(self.inode_size);
         sb.flex_log2 = U32::new(self.flex_log2);
         sb.descriptor_blocks = U32::new(self.descriptor_blocks as u32);
-        sb.descriptor_table = U64::new(1);
+        sb.descriptor_table = U64::new(DESCRIPTOR_TABLE);
         sb.head_blocks = U64::new(self.head_blocks);
         sb.tail_blocks = U64::new(self.tail_blocks);
         sb.journal_start = U64::new(self.journal.start);
@@ -348,7 +152,7 @@ impl Geometry {
 
     /// First block of a group.
     pub fn group_start(&self, group: GroupNo) -> u64 {
-        group.get() * self.blocks_per_group()
+        group.get().saturating_mul(self.blocks_per_group())
     }
 
     /// Blocks of a group; the last may have fewer than the others.
@@ -407,18 +211,18 @@ impl Geometry {
     /// Where mkfs puts the bitmaps and the inode table of `group`: block bitmap, inode bitmap, first table block.
     ///
     /// The groups of a flex group share one run at the start of its first group: all block bitmaps, all inode bitmaps,
-    /// all tables.
+    /// all tables. For a group that does not exist the numbers mean nothing.
     pub fn group_metadata(&self, group: GroupNo) -> (BlockNo, BlockNo, BlockNo) {
         let first = GroupNo(group.get() >> self.flex_log2 << self.flex_log2);
         let members = self.flex_members(first);
         let index = group.get() - first.get();
-        let start = self.group_start(first) + self.leading_blocks(first);
-        let table = start + 2 * members + index * self.inode_table_blocks();
-        (BlockNo(start + index), BlockNo(start + members + index), BlockNo(table))
+        let start = self.group_start(first).saturating_add(self.leading_blocks(first));
+        let at = |offset: u64| BlockNo(start.saturating_add(offset));
+        (at(index), at(members + index), at(2 * members + index * self.inode_table_blocks()))
     }
 
     fn flex_members(&self, first: GroupNo) -> u64 {
-        (self.groups - first.get()).min(1 << self.flex_log2)
+        self.groups.saturating_sub(first.get()).min(1 << self.flex_log2)
     }
 
     /// Blocks of superblock and descriptor copies at the start of a group.
@@ -427,6 +231,7 @@ impl Geometry {
     }
 
     /// The runs of one group that are in use from the start, in order and without overlap; journal and tail included.
+    /// None for a group that does not exist.
     pub fn group_runs(&self, group: GroupNo) -> Vec<BlockRun> {
         let (start, len) = (self.group_start(group), self.group_blocks(group));
         let end = start + len;
@@ -442,8 +247,11 @@ impl Geometry {
     }
 
     fn runs_touching(&self, group: GroupNo) -> Vec<(BlockRun, FixedUse)> {
-        let start = self.group_start(group);
         let mut runs = Vec::new();
+        if group.get() >= self.groups {
+            return runs;
+        }
+        let start = self.group_start(group);
         let mut free_from = start;
         if self.leading_blocks(group) > 0 {
             runs.push((BlockRun { start, len: 1 }, FixedUse::Superblock));
@@ -491,7 +299,8 @@ impl Geometry {
 
     /// Blocks for files and collections outside the vector zone.
     pub fn data_blocks(&self) -> u64 {
-        self.blocks - self.fixed_blocks() - self.zone.len
+        // A planned zone lies in a gap; one that a damaged superblock describes may not.
+        (self.blocks - self.fixed_blocks()).saturating_sub(self.zone.len)
     }
 
     /// Share of the blocks that can hold files, 0 to 1, as the 98.4 % of the check value counts it: the zone is overhead.
@@ -512,29 +321,6 @@ impl Geometry {
     pub fn fill_inode_bitmap(&self, bitmap: &mut [u8]) {
         crate::bitmap::set_range(bitmap, self.inodes_per_group as usize, self.blocks_per_group() as usize);
     }
-
-    /// The runs between fixed runs, in order. Runs of several groups are joined.
-    fn gaps(&self) -> impl Iterator<Item = BlockRun> + '_ {
-        let mut group = 0;
-        let mut at = 0_u64;
-        let mut pending: std::collections::VecDeque<BlockRun> = Default::default();
-        std::iter::from_fn(move || {
-            loop {
-                if let Some(run) = pending.pop_front() {
-                    let gap = BlockRun { start: at, len: run.start.saturating_sub(at) };
-                    at = at.max(run.end());
-                    if gap.len > 0 {
-                        return Some(gap);
-                    }
-                } else if group < self.groups {
-                    pending.extend(self.group_runs(GroupNo(group)));
-                    group += 1;
-                } else {
-                    return None; // the tail is fixed, so nothing lies behind the last run
-                }
-            }
-        })
-    }
 }
 
 fn merge(runs: Vec<BlockRun>) -> Vec<BlockRun> {
@@ -546,23 +332,4 @@ fn merge(runs: Vec<BlockRun>) -> Vec<BlockRun> {
         }
     }
     merged
-}
-
-fn check_params(params: &GeometryParams) -> Result<(), PlanError> {
-    let need = |ok: bool, name, found: u64, expected| {
-        if ok { Ok(()) } else { Err(PlanError::Parameter { name, found, expected }) }
-    };
-    let size = params.block_size;
-    let size_ok = size.is_power_of_two() && crate::superblock::BLOCK_SIZES.contains(&size);
-    need(size_ok, "block size", size.into(), "a power of two from 4096 to 65536")?;
-    let inode = params.inode_size;
-    let inode_ok = inode.is_power_of_two() && (256..=size).contains(&inode);
-    need(inode_ok, "inode size", inode.into(), "a power of two from 256 to the block size")?;
-    let ratio_ok = (1024..=1 << 40).contains(&params.bytes_per_inode);
-    need(ratio_ok, "bytes per inode", params.bytes_per_inode, "from 1024 to 1T")?;
-    if let Some(inodes) = params.inodes {
-        need(inodes >= 16, "number of inodes", inodes, "at least 16")?;
-    }
-    let device_ok = params.device_blocks.checked_mul(size.into()).is_some_and(|b| b <= i64::MAX as u64);
-    need(device_ok, "device size in blocks", params.device_blocks, "less than 2^63 bytes")
 }

@@ -225,7 +225,12 @@ impl Inode {
         let size = self.size.get();
         match kind {
             InodeKind::Directory | InodeKind::Collection => {
-                need(size.is_multiple_of(u64::from(block_size)), "size", size, "a multiple of the block size")?;
+                need(
+                    size.is_multiple_of(u64::from(block_size)),
+                    "size",
+                    size,
+                    "a multiple of the block size",
+                )?;
                 need(self.parent.get() > 0, "parent", 0, "an inode")?;
             }
             InodeKind::Stream => need(self.parent.get() > 0, "parent", 0, "an inode")?,

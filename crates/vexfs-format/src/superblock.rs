@@ -82,7 +82,7 @@ on_disk! {
         flex_log2: U32,
         /// Blocks kept for the group descriptor table, here and behind each backup in a group.
         descriptor_blocks: U32,
-        /// First block of the primary group descriptor table.
+        /// First block of the primary group descriptor table: 1.
         descriptor_table: U64,
         /// First block of the journal.
         journal_start: U64,
@@ -289,7 +289,9 @@ impl Superblock {
         let inodes_per_group = self.inodes_per_group.get();
         let per_block = block_size / inode_size;
         need(
-            inodes_per_group > 0 && inodes_per_group <= block_size * 8 && inodes_per_group.is_multiple_of(per_block),
+            inodes_per_group > 0
+                && inodes_per_group <= block_size * 8
+                && inodes_per_group.is_multiple_of(per_block),
             "inodes_per_group",
             inodes_per_group.into(),
             "a multiple of the inodes in a block and at most 8 times the block size",
@@ -315,10 +317,10 @@ impl Superblock {
         let table_blocks = u64::from(self.descriptor_blocks.get());
         let needed = (groups * crate::group_desc::GroupDesc::SIZE as u64).div_ceil(block_size.into());
         need(
-            table > 0 && run(table, table_blocks),
+            table == crate::geometry::DESCRIPTOR_TABLE && run(table, table_blocks),
             "descriptor_table",
             table,
-            "a run of blocks of the device",
+            "1, and a run of blocks of the device",
         )?;
         need(table_blocks >= needed, "descriptor_blocks", table_blocks, "room for a descriptor per group")?;
         let (journal, journal_blocks) = (self.journal_start.get(), self.journal_blocks.get());
