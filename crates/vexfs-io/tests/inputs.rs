@@ -46,7 +46,7 @@ fn each_way_not_to_be_a_vector_file_has_its_message() {
     }
 
     fs::write(&path, "1 2").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     match open(&path, &OpenOptions::default()) {
         Ok(_) => println!("skipped: this user may read everything, so no file is denied"),
         Err(error) => assert!(error.to_string().ends_with("permission denied"), "{error}"),
