@@ -1,18 +1,18 @@
-//! Lists of extended options: `-E key=value,word`.
-//!
-//! The `fsck` front end takes every argument with a `=` for a device, even after `--`; therefore `key:value` means the same.
+//! Extended options: the `key=value` of `-E key=value,word`.
 
-/// Splits a list at its commas, and each option into its key and, behind the first `=` or `:`, its value.
+/// Splits an option into its key and, behind the first `=` or `:`, its value.
 ///
-/// Empty options are left out.
+/// The `fsck` front end takes every argument with a `=` for a device, even after `--`; therefore `:` means the same.
 ///
 /// ```
-/// let options: Vec<_> = vexfs_cli::extended::split("offset=4k,discard,stride:2").collect();
-/// assert_eq!(options, [("offset", Some("4k")), ("discard", None), ("stride", Some("2"))]);
+/// use vexfs_cli::extended::key_value;
+/// assert_eq!(key_value("offset=4k"), ("offset", Some("4k")));
+/// assert_eq!(key_value("offset:4k"), ("offset", Some("4k")));
+/// assert_eq!(key_value("discard"), ("discard", None));
 /// ```
-pub fn split(list: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
-    list.split(',').filter(|option| !option.is_empty()).map(|option| match option.split_once(['=', ':']) {
+pub fn key_value(option: &str) -> (&str, Option<&str>) {
+    match option.split_once(['=', ':']) {
         Some((key, value)) => (key, Some(value)),
         None => (option, None),
-    })
+    }
 }

@@ -1,0 +1,175 @@
+//! The flags of `fsck.vexfs`. The letters mean what they mean to e2fsck.
+//!
+//! The `fsck` front end keeps the letters A C l M N P R r s T t V and ? to itself, so nothing that is needed at boot
+//! hides behind one of them.
+
+use clap::{ArgAction, Parser, ValueEnum};
+use vexfs_cli::DeviceSpec;
+use vexfs_cli::args::device_spec;
+use vexfs_cli::extended::key_value;
+use vexfs_cli::size::parse_size;
+use vexfs_format::superblock::BLOCK_SIZES;
+
+/// Check a VexFS filesystem
+///
+/// Replays the journal, then checks the superblock, groups, inodes, directories and collections of the filesystem on DEVICE. A
+/// filesystem that was closed cleanly and has no known damage is not read through unless -f is given.
+///
+/// The exit status is the sum of: 0 clean, 1 problems corrected, 4 problems left, 8 operational error, 16 usage error, 32
+/// cancelled by a signal.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "fsck.vexfs", bin_name = "fsck.vexfs", version)]
+pub struct Args {
+    /// Block device, image file, LABEL=… or UUID=…; may end in ?offset=N
+    #[arg(value_name = "DEVICE", value_parser = device_spec())]
+    pub device: DeviceSpec,
+
+    /// Preen: do what is safe without asking; for use at boot
+    ///
+    /// Replays the journal. If problems are left, the filesystem is marked as damaged and the exit status is exactly 4.
+    #[arg(short = 'p', visible_short_alias = 'a', long, conflicts_with = "check")]
+    pub preen: bool,
+
+    /// Check only: write nothing at all
+    ///
+    /// The device is opened for reading, and the journal is replayed in memory.
+    #[arg(short = 'n', long)]
+    pub check: bool,
+
+    /// Check even if the filesystem is marked clean
+    #[arg(short, long)]
+    pub force: bool,
+
+    /// Block of the backup superblock to use instead of the primary
+    ///
+    /// 'mkfs.vexfs -n' prints where the backups are. Without -B, all block sizes are tried.
+    #[arg(short = 'b', long, value_name = "BLOCK")]
+    pub superblock: Option<u64>,
+
+    /// Bytes per block, for -b
+    #[arg(short = 'B', long, value_name = "SIZE", value_parser = block_size, requires = "superblock")]
+    pub block_size: Option<u32>,
+
+    /// Write progress to this file descriptor
+    ///
+    /// A line per step: the pass from 1 to 5, how much of it is done, how much there is, the device. This is what
+    /// systemd reads.
+    #[arg(short = 'C', long, value_name = "FD", value_parser = clap::value_parser!(i32).range(0..))]
+    pub progress_fd: Option<i32>,
+
+    /// How much of the data is read
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Data::Meta)]
+    pub data: Data,
+
+    /// Extended options: journal_only
+    ///
+    /// A list separated by commas; key:value is the same as key=value. journal_only replays the journal and checks nothing.
+    #[arg(short = 'E', long, value_name = "OPTION", value_delimiter = ',', value_parser = Extended::parse)]
+    pub extended: Vec<Extended>,
+
+    /// Print how long each pass took; twice: and what it read
+    #[arg(short = 't', long, action = ArgAction::Count)]
+    pub timings: u8,
+
+    /// Accepted and ignored, as other checkers do
+    #[arg(short = 'r')]
+    pub interactive: bool,
+
+    /// Say nothing but problems
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more; may be given twice
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Print the result as JSON
+    ///
+    /// One document on standard output, numbers as numbers, with a field 'schema' that names its kind and version.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How much of the data a check reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Data {
+    /// Neither rows nor the files that describe them: structure of the filesystem only
+    None,
+    /// What describes collections: ids, keys, checksums
+    Meta,
+    /// Every row of every collection and every block of every file
+    Full,
+}
+
+/// One extended option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extended {
+    /// Replay the journal, check nothing.
+    JournalOnly,
+}
+
+impl Extended {
+    /// Reads one option of the list.
+    ///
+    /// # Errors
+    /// It is unknown.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match key_value(text) {
+            ("journal_only", None) => Ok(Self::JournalOnly),
+            _ => Err("expected journal_only".to_owned()),
+        }
+    }
+}
+
+impl Args {
+    /// Whether the journal is to be replayed and nothing checked.
+    pub fn journal_only(&self) -> bool {
+        self.extended.contains(&Extended::JournalOnly)
+    }
+}
+
+fn block_size(text: &str) -> Result<u32, String> {
+    let size = parse_size(text).map_err(|error| error.to_string())?;
+    match u32::try_from(size) {
+        Ok(size) if size.is_power_of_two() && BLOCK_SIZES.contains(&size) => Ok(size),
+        _ => Err(format!("expected a power of two from {} to {}", BLOCK_SIZES.start(), BLOCK_SIZES.end())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(["fsck.vexfs"].into_iter().chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn a_and_p_are_one_mode_and_exclude_n() {
+        assert!(parse("-a /dev/sda1").expect("boot").preen);
+        assert!(parse("-p /dev/sda1").expect("boot").preen);
+        assert!(parse("-p -n /dev/sda1").is_err());
+        assert!(parse("-a -n /dev/sda1").is_err());
+    }
+
+    #[test]
+    fn a_block_size_is_for_a_backup() {
+        assert_eq!(parse("-b 32768 -B 4k img").expect("both").block_size, Some(4096));
+        assert!(parse("-B 4k img").is_err());
+        assert!(parse("-b 32768 -B 5000 img").is_err());
+    }
+
+    #[test]
+    fn extended_options_are_known_or_refused() {
+        assert!(parse("-E journal_only img").expect("known").journal_only());
+        assert!(parse("-E journal_only:1 img").is_err());
+        assert!(parse("-E fragcheck img").is_err());
+    }
+
+    #[test]
+    fn the_letters_of_boot_scripts_are_accepted() {
+        let args = parse("-r -f -C 3 -tt -v /dev/sda1").expect("known");
+        assert_eq!((args.progress_fd, args.timings), (Some(3), 2));
+        assert!(parse("-C -1 /dev/sda1").is_err());
+    }
+}

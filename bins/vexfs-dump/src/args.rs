@@ -1,0 +1,65 @@
+//! The flags of `vexfs-dump`. What the operands mean is in [`what`](crate::what).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueHint};
+use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs};
+
+/// Show what is in a VexFS, and take it out
+///
+/// Prints the part WHAT of the filesystem on DEVICE; without WHAT, the superblock, the groups and the collections. Nothing is
+/// written to the device, and an unclean journal is replayed in memory.
+///
+/// If the first operand is one of the words of WHAT, it is WHAT and not DEVICE when the device is named by -d or
+/// VEXFS_DEVICE, or when no file of that name exists. Write ./super for a file called super.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "vexfs-dump",
+    bin_name = "vexfs-dump",
+    version,
+    override_usage = "vexfs-dump [OPTIONS] [DEVICE] [WHAT]",
+    after_help = "WHAT is one of:
+  super             superblock
+  groups            block groups
+  journal           journal: state and transactions
+  inode N           inode number N
+  extents PATH      where the blocks of PATH lie
+  ls [PATH]         names in the directory PATH; -R: and below it
+  stat PATH         inode that PATH leads to
+  cat PATH          contents of the file PATH
+  collections       collections
+  get ID            vector with the id or key ID, of the collection -c
+  export            vectors of the collection -c, to the file -o"
+)]
+pub struct Args {
+    /// DEVICE and WHAT
+    #[arg(value_name = "DEVICE] [WHAT", hide = true, value_hint = ValueHint::FilePath)]
+    pub operands: Vec<OsString>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub device: DeviceArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub collection: CollectionArgs,
+
+    /// Block of the backup superblock to use instead of the primary
+    #[arg(short = 'b', long, value_name = "BLOCK")]
+    pub superblock: Option<u64>,
+
+    /// For ls: list directories below PATH as well
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+
+    /// For export: file to write, a NumPy array of a row per vector
+    ///
+    /// The name ends in .npy. A file that exists is replaced when all rows are written.
+    #[arg(short = 'o', long = "output", value_name = "FILE.npy", value_hint = ValueHint::FilePath)]
+    pub output_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub output: OutputArgs,
+}

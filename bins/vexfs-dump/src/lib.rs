@@ -1,0 +1,17 @@
+//! `vexfs-dump`: shows what is in a VexFS, and takes it out.
+//!
+//! [`args`] is the command line, `run` the work. The rest of the workspace uses only [`args::Args`], for the man page and
+//! the completions.
+
+pub mod args;
+mod run;
+pub mod what;
+
+use std::process::ExitCode;
+
+use vexfs_cli::{Family, run_tool};
+
+/// Runs the tool on the arguments of this process.
+pub fn main() -> ExitCode {
+    run_tool(Family::Ordinary, run::run)
+}

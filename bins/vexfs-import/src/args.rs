@@ -1,0 +1,134 @@
+//! The flags of `vexfs-import`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, Parser, ValueHint};
+use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs, dtype, metric};
+use vexfs_cli::size::parse_size;
+use vexfs_format::codes::{DType, Metric};
+
+/// Store vectors and files in a VexFS
+///
+/// Appends the rows of each FILE, a NumPy .npy array of n rows by d dimensions, to a collection. Either all rows of a file are
+/// stored or none: a file with a NaN, an infinity or a wrong dimension, or one that is cut short, changes nothing.
+///
+/// With -c, a collection that does not exist is created from the data. Without it the rows go to the collection
+/// 'vectors', whose dimension must fit.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "vexfs-import",
+    bin_name = "vexfs-import",
+    version,
+    override_usage = "vexfs-import [OPTIONS] FILE...\n       vexfs-import [OPTIONS] --file SRC DEST"
+)]
+pub struct Args {
+    /// Files of vectors: .npy arrays with a row per vector
+    #[arg(value_name = "FILE", required_unless_present = "file", value_hint = ValueHint::FilePath)]
+    pub vectors: Vec<PathBuf>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub device: DeviceArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub collection: CollectionArgs,
+
+    /// Ids of the rows: a .npy array of integers, or a text with one a line
+    ///
+    /// One id for each row of all files, in their order. An id is a number of 64 bits that the collection does not have
+    /// yet. Without ids, the rows are numbered on from the highest id.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors", conflicts_with = "keys")]
+    pub ids: Option<PathBuf>,
+
+    /// String keys of the rows, one a line
+    ///
+    /// One key for each row of all files, in their order. Queries print keys instead of ids.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors")]
+    pub keys: Option<PathBuf>,
+
+    /// Element type, when this import creates the collection [default: that of the data]
+    ///
+    /// b1 is one bit per dimension. An existing collection has its type: rows are converted to it if no value is lost.
+    #[arg(long, value_name = "TYPE", value_parser = dtype(), requires = "vectors")]
+    pub dtype: Option<DType>,
+
+    /// Metric, when this import creates the collection [default: l2, of b1 hamming]
+    ///
+    /// l2 is the squared Euclidean distance, cosine is 1 - cos, ip is the negated inner product, hamming counts differing bits
+    /// of b1. In all of them smaller is nearer.
+    #[arg(long, value_name = "METRIC", value_parser = metric(), requires = "vectors")]
+    pub metric: Option<Metric>,
+
+    /// Scale each vector to length 1 before it is stored
+    ///
+    /// A vector of length 0 is an error.
+    #[arg(long, requires = "vectors")]
+    pub normalize: bool,
+
+    /// Copy the ordinary file SRC to the path DEST; may be given again
+    ///
+    /// DEST is a path from the root directory of the filesystem; if it is a directory, the file keeps its name in it. A
+    /// file that exists is replaced at once: readers see the old or the new one.
+    #[arg(long, num_args = 2, value_names = ["SRC", "DEST"], action = ArgAction::Append, value_hint = ValueHint::FilePath)]
+    pub file: Vec<PathBuf>,
+
+    /// Create the missing directories of DEST
+    #[arg(short, long, requires = "file")]
+    pub parents: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub threads: ThreadsArgs,
+
+    /// Memory for rows under way, at most
+    ///
+    /// Takes k, M, G and T as powers of 1024. More memory makes larger steps; a file of any size can be imported with little.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256M")]
+    pub memory: u64,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub output: OutputArgs,
+}
+
+impl Args {
+    /// The ordinary files to copy: source on this machine, destination in the filesystem.
+    pub fn copies(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        // The parser takes the values two by two.
+        self.file.chunks_exact(2).map(|pair| (pair[0].as_path(), pair[1].as_path()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(["vexfs-import"].into_iter().chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_line_of_the_guide_is_understood() {
+        let args = parse("vectors.npy").expect("parsed");
+        assert_eq!((args.vectors.len(), args.memory, args.collection.is_given()), (1, 256 << 20, false));
+    }
+
+    #[test]
+    fn files_come_with_their_destination_and_may_come_alone() {
+        let args = parse("-p --file a /b/a --file c /d").expect("parsed");
+        let pairs: Vec<_> = args.copies().collect();
+        assert_eq!(pairs, [(Path::new("a"), Path::new("/b/a")), (Path::new("c"), Path::new("/d"))]);
+        let args = parse("x.npy --file a /a").expect("parsed");
+        assert_eq!((args.vectors.len(), args.copies().count()), (1, 1));
+        assert!(parse("--file a").is_err());
+        assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn flags_that_would_do_nothing_are_refused() {
+        for line in ["-p x.npy", "--file a /a --normalize", "--file a /a --ids i", "x.npy --ids i --keys k"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
