@@ -1,0 +1,16 @@
+//! Flat: exact search by scanning every row.
+//!
+//! - [`queries`]: what to look for, prepared once.
+//! - [`scan`]: the scan, fed with rows piece by piece; its answer is ground truth.
+//! - [`stream`]: one query against rows as they come by, at the speed of memory.
+//! - [`batch`]: many queries against the same rows, by the tile of small integer codes.
+//! - [`coding`]: the codes of queries and the bounds of the tile.
+
+mod batch;
+mod coding;
+mod queries;
+mod scan;
+mod stream;
+
+pub use queries::Queries;
+pub use scan::ExactScan;

@@ -1,0 +1,443 @@
+//! One query against rows as they come by.
+//!
+//! Each row gets an approximate distance in one pass over its bytes. A row whose distance is proven to exceed the k-th
+//! best so far is passed over; every other row is decided in f64 by the [`reference`](crate::reference) arithmetic at
+//! once. Bits, and bytes against whole-numbered queries, have exact integer distances and nothing to prove.
+//!
+//! # Bounds
+//! γ stands for [`gamma`]`(d)`; a and s for the computed f32 distance or product and squared norm; b for the k-th best
+//! distance. The reference's own rounding, below 10⁻¹² of the same sums, is covered by doubling γ, which is at
+//! least 10⁻⁶.
+//!
+//! - **L2.** All terms are non-negative, so the true D ≥ a / (1 + γ) − d 2⁻¹⁴⁹: errors of the terms are relative, except
+//!   where products underflow. Hence a ≥ (b + d 2⁻¹⁴⁸)(1 + 2γ) implies D > b. An infinite a means that a partial sum exceeded
+//!   the largest f32, and then so does D up to γ: the implication holds as long as the limit itself is finite.
+//! - **Inner product.** |a − q·x| ≤ γ |q| |x| + d 2⁻¹⁴⁹ (Cauchy–Schwarz on Σ |qᵢ xᵢ|), and |x| ≤ (1 + γ) √s + √d 2⁻⁷⁴.
+//!   Hence a + 2γ |q| √s + (d + |q| √d) 2⁻⁷⁰ < −b implies −q·x > b.
+//! - **Cosine.** The query is scaled to norm 1 beforehand. With |x| = √s (1 + φ), |φ| ≤ γ, and a = |x| (cos + θ),
+//!   |θ| ≤ γ + 2⁻²³, a < (1 − b − 6γ) √s implies 1 − cos > b, because the cosine and 1 − b are at most 1 and
+//!   −1 in size. Outside 2⁻⁶⁰ ≤ s ≤ 2¹²⁰, where underflow or overflow may have touched the sums, nothing is concluded.
+//!
+//! An a or s that is NaN, or a product that overflowed, makes every comparison false, and the row is decided in f64.
+
+use std::marker::PhantomData;
+
+use crate::neighbor::TopK;
+use crate::reference;
+use crate::simd::bits::BitQuery;
+use crate::simd::codes::widen;
+use crate::simd::element::{BF16, Element, F16, F32, I8, Tail, U8};
+use crate::simd::float::{FloatQuery, gamma};
+use crate::simd::int::{Byte, IntQuery, Signed, Unsigned};
+use crate::simd::{Job, Level, Simd};
+use crate::{DType, Metric, Vectors};
+
+use super::Queries;
+
+/// Rows of one push, and where they belong.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) vectors: Vectors<'a>,
+    /// Row of the first vector.
+    pub(super) first: u64,
+    /// Bit r mod 64 of word ⌊r / 64⌋ set: row r is deleted.
+    pub(super) deleted: Option<&'a [u64]>,
+}
+
+impl Rows<'_> {
+    /// The row of vector `index`.
+    pub(super) fn number(&self, index: usize) -> u64 {
+        self.first.saturating_add(index as u64)
+    }
+
+    fn is_deleted(&self, index: usize) -> bool {
+        let Some(words) = self.deleted else { return false };
+        let row = self.number(index);
+        let word = usize::try_from(row / 64).ok().and_then(|word| words.get(word));
+        word.is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+}
+
+/// Offers the vectors of `rows` at `picks` to `top`, by their distance from one of `queries`.
+///
+/// `ahead`: how many bytes behind a row to ask for while it is looked at; 0 for rows that are in cache. `wide` is scratch
+/// space.
+pub(super) fn scan(
+    level: Level,
+    (queries, query): (&Queries, usize),
+    rows: Rows<'_>,
+    picks: impl Iterator<Item = usize>,
+    ahead: usize,
+    top: &mut TopK,
+    wide: &mut Vec<f32>,
+) {
+    let (dim, metric) = (queries.dim(), queries.metric());
+    let pass = Pass { rows, picks, ahead, top };
+    if metric == Metric::Hamming {
+        let query = BitQuery::new(queries.bits(query), rows.vectors.row_bytes());
+        return level.run(pass.with(Hamming { query, bound: f64::INFINITY }));
+    }
+    if let Some(ints) = queries.ints(query) {
+        let (kernel, norm) = (IntQuery::new(ints, dim), queries.norm(query));
+        return match queries.dtype() {
+            DType::I8 => level.run(pass.with(Int::<Signed>::new(kernel, metric, norm))),
+            _ => level.run(pass.with(Int::<Unsigned>::new(kernel, metric, norm))),
+        };
+    }
+    match queries.dtype() {
+        DType::F32 => float::<F32, _>(level, queries, query, pass, wide),
+        DType::F16 => float::<F16, _>(level, queries, query, pass, wide),
+        DType::BF16 => float::<BF16, _>(level, queries, query, pass, wide),
+        DType::I8 => float::<I8, _>(level, queries, query, pass, wide),
+        DType::U8 => float::<U8, _>(level, queries, query, pass, wide),
+        DType::B1 => unreachable!("bits have no metric but Hamming"),
+    }
+}
+
+fn float<E: Element, I: Iterator<Item = usize>>(
+    level: Level,
+    queries: &Queries,
+    query: usize,
+    pass: Pass<'_, I>,
+    wide: &mut Vec<f32>,
+) {
+    let dim = queries.dim();
+    let exact = Decider { level, queries, query, wide };
+    match queries.metric() {
+        Metric::L2 => {
+            let kernel = FloatQuery::new::<E>(queries.padded(query), dim);
+            level.run(pass.with(L2::<E>::new(kernel, exact)));
+        }
+        Metric::InnerProduct => {
+            let kernel = FloatQuery::new::<E>(queries.padded(query), dim);
+            level.run(pass.with(InnerProduct::<E>::new(kernel, exact)));
+        }
+        Metric::Cosine => {
+            let kernel = FloatQuery::new::<E>(queries.unit(query), dim);
+            level.run(pass.with(Cosine::<E>::new(kernel, exact)));
+        }
+        Metric::Hamming => unreachable!("numbers have no Hamming distance"),
+    }
+}
+
+/// What distinguishes one kind of pass from another.
+trait Kernel {
+    /// What one pass over a row's bytes yields.
+    type Glance: Copy;
+    /// Looks at the row at the start of `bytes`.
+    fn glance<S: Simd>(&self, simd: S, bytes: &[u8]) -> Self::Glance;
+    /// Whether the row is proven to be farther than the bound.
+    fn rules_out(&self, glance: Self::Glance) -> bool;
+    /// The row's distance as the reference defines it.
+    fn exact(&mut self, row: &[u8], glance: Self::Glance) -> f64;
+    /// Sets the bound: the k-th best distance.
+    fn tighten(&mut self, bound: f64);
+}
+
+/// A pass without its kernel.
+struct Pass<'a, I> {
+    rows: Rows<'a>,
+    picks: I,
+    ahead: usize,
+    top: &'a mut TopK,
+}
+
+impl<'a, I: Iterator<Item = usize>> Pass<'a, I> {
+    fn with<K: Kernel>(self, kernel: K) -> Scan<'a, I, K> {
+        Scan { pass: self, kernel }
+    }
+}
+
+struct Scan<'a, I, K> {
+    pass: Pass<'a, I>,
+    kernel: K,
+}
+
+impl<I: Iterator<Item = usize>, K: Kernel> Job for Scan<'_, I, K> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { pass: Pass { rows, picks, ahead, top }, mut kernel } = self;
+        let (bytes, row_bytes) = (rows.vectors.bytes(), rows.vectors.row_bytes());
+        kernel.tighten(top.bound());
+        for index in picks {
+            if rows.is_deleted(index) {
+                continue;
+            }
+            let row = &bytes[index * row_bytes..];
+            if ahead > 0 {
+                for line in (0..row_bytes).step_by(64) {
+                    simd.prefetch(row.as_ptr().wrapping_add(ahead + line));
+                }
+            }
+            let glance = kernel.glance(simd, row);
+            if kernel.rules_out(glance) {
+                continue;
+            }
+            let distance = kernel.exact(&row[..row_bytes], glance);
+            if top.offer(rows.number(index), distance) {
+                kernel.tighten(top.bound());
+            }
+        }
+    }
+}
+
+/// Decides a row in f64.
+struct Decider<'a> {
+    level: Level,
+    queries: &'a Queries,
+    query: usize,
+    wide: &'a mut Vec<f32>,
+}
+
+impl Decider<'_> {
+    #[cold]
+    #[inline(never)]
+    fn decide<E: Element>(&mut self, row: &[u8]) -> f64 {
+        self.wide.resize(self.queries.dim().next_multiple_of(8), 0.0);
+        self.level.run(Decide::<E> {
+            metric: self.queries.metric(),
+            query: self.queries.values(self.query),
+            norm: self.queries.norm(self.query),
+            row,
+            wide: self.wide,
+            element: PhantomData,
+        })
+    }
+}
+
+struct Decide<'a, E> {
+    metric: Metric,
+    query: &'a [f32],
+    norm: f64,
+    row: &'a [u8],
+    wide: &'a mut [f32],
+    element: PhantomData<E>,
+}
+
+impl<E: Element> Job for Decide<'_, E> {
+    type Out = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f64 {
+        let tail = Tail::new(self.row.len(), 8 * E::BYTES);
+        widen::<S, E>(simd, self.row, self.row.len(), tail, self.wide);
+        let row = &self.wide[..self.query.len()];
+        match self.metric {
+            Metric::L2 => reference::l2(self.query, row),
+            Metric::InnerProduct => reference::negated(reference::dot(self.query, row)),
+            _ => reference::cosine(reference::dot(self.query, row), self.norm, reference::dot(row, row)),
+        }
+    }
+}
+
+/// The smallest f32 not below `value`; +∞ past the largest.
+fn round_up(value: f64) -> f32 {
+    let rounded = value as f32;
+    if f64::from(rounded) < value { rounded.next_up() } else { rounded }
+}
+
+/// The largest f32 not above `value`; −∞ past the smallest.
+pub(super) fn round_down(value: f64) -> f32 {
+    -round_up(-value)
+}
+
+struct L2<'a, E> {
+    query: FloatQuery<'a>,
+    exact: Decider<'a>,
+    slack: f64,
+    tiny: f64,
+    /// Distances from here on are farther than the bound; NaN if none is known to be.
+    limit: f32,
+    element: PhantomData<E>,
+}
+
+impl<'a, E: Element> L2<'a, E> {
+    fn new(query: FloatQuery<'a>, exact: Decider<'a>) -> Self {
+        let dim = exact.queries.dim();
+        let tiny = dim as f64 * 2f64.powi(-148);
+        Self {
+            query,
+            exact,
+            slack: 1.0 + 2.0 * gamma(dim),
+            tiny,
+            limit: f32::NAN,
+            element: Default::default(),
+        }
+    }
+}
+
+impl<E: Element> Kernel for L2<'_, E> {
+    type Glance = f32;
+
+    #[inline(always)]
+    fn glance<S: Simd>(&self, simd: S, bytes: &[u8]) -> f32 {
+        self.query.l2::<S, E>(simd, bytes)
+    }
+    #[inline(always)]
+    fn rules_out(&self, distance: f32) -> bool {
+        distance >= self.limit
+    }
+    fn exact(&mut self, row: &[u8], _: f32) -> f64 {
+        self.exact.decide::<E>(row)
+    }
+    fn tighten(&mut self, bound: f64) {
+        let limit = round_up((bound + self.tiny) * self.slack);
+        self.limit = if limit.is_finite() { limit } else { f32::NAN };
+    }
+}
+
+struct InnerProduct<'a, E> {
+    query: FloatQuery<'a>,
+    exact: Decider<'a>,
+    /// 2γ |q|.
+    slack: f32,
+    tiny: f64,
+    /// Upper bounds of the product below this are farther than the bound.
+    limit: f32,
+    element: PhantomData<E>,
+}
+
+impl<'a, E: Element> InnerProduct<'a, E> {
+    fn new(query: FloatQuery<'a>, exact: Decider<'a>) -> Self {
+        let dim = exact.queries.dim();
+        let norm = exact.queries.norm(exact.query).sqrt();
+        let slack = round_up(2.0 * gamma(dim) * norm);
+        let tiny = (dim as f64 + norm * (dim as f64).sqrt()) * 2f64.powi(-70);
+        Self { query, exact, slack, tiny, limit: f32::NEG_INFINITY, element: Default::default() }
+    }
+}
+
+impl<E: Element> Kernel for InnerProduct<'_, E> {
+    type Glance = (f32, f32);
+
+    #[inline(always)]
+    fn glance<S: Simd>(&self, simd: S, bytes: &[u8]) -> (f32, f32) {
+        self.query.dot::<S, E>(simd, bytes)
+    }
+    #[inline(always)]
+    fn rules_out(&self, (product, squares): (f32, f32)) -> bool {
+        let most = product + self.slack * squares.sqrt();
+        // −∞ is an overflow on the way, not a product.
+        most < self.limit && most >= f32::MIN
+    }
+    fn exact(&mut self, row: &[u8], _: (f32, f32)) -> f64 {
+        self.exact.decide::<E>(row)
+    }
+    fn tighten(&mut self, bound: f64) {
+        self.limit = round_down(-bound - self.tiny);
+    }
+}
+
+struct Cosine<'a, E> {
+    query: FloatQuery<'a>,
+    exact: Decider<'a>,
+    slack: f64,
+    /// Cosines below this are farther than the bound.
+    limit: f32,
+    element: PhantomData<E>,
+}
+
+impl<'a, E: Element> Cosine<'a, E> {
+    fn new(query: FloatQuery<'a>, exact: Decider<'a>) -> Self {
+        let slack = 6.0 * gamma(exact.queries.dim());
+        Self { query, exact, slack, limit: f32::NEG_INFINITY, element: Default::default() }
+    }
+}
+
+/// Squared norms, of rows in f32, among which neither underflow nor overflow can have touched a cosine.
+pub(super) const SAFE_SQUARES: std::ops::RangeInclusive<f32> = {
+    let low = f32::from_bits((127 - 60) << 23);
+    let high = f32::from_bits((127 + 120) << 23);
+    low..=high
+};
+
+impl<E: Element> Kernel for Cosine<'_, E> {
+    type Glance = (f32, f32);
+
+    #[inline(always)]
+    fn glance<S: Simd>(&self, simd: S, bytes: &[u8]) -> (f32, f32) {
+        self.query.dot::<S, E>(simd, bytes)
+    }
+    #[inline(always)]
+    fn rules_out(&self, (product, squares): (f32, f32)) -> bool {
+        product < self.limit * squares.sqrt() && SAFE_SQUARES.contains(&squares)
+    }
+    fn exact(&mut self, row: &[u8], _: (f32, f32)) -> f64 {
+        self.exact.decide::<E>(row)
+    }
+    fn tighten(&mut self, bound: f64) {
+        self.limit = round_down(1.0 - bound - self.slack);
+    }
+}
+
+/// Whole numbers: what a glance yields is exact, and so is the f64 made of it.
+struct Int<'a, B> {
+    query: IntQuery<'a>,
+    metric: Metric,
+    norm: f64,
+    bound: f64,
+    byte: PhantomData<B>,
+}
+
+impl<'a, B: Byte> Int<'a, B> {
+    fn new(query: IntQuery<'a>, metric: Metric, norm: f64) -> Self {
+        Self { query, metric, norm, bound: f64::INFINITY, byte: Default::default() }
+    }
+}
+
+impl<B: Byte> Kernel for Int<'_, B> {
+    type Glance = f64;
+
+    #[inline(always)]
+    fn glance<S: Simd>(&self, simd: S, bytes: &[u8]) -> f64 {
+        if self.metric == Metric::L2 {
+            return self.query.l2::<S, B>(simd, bytes) as f64;
+        }
+        let (product, squares) = self.query.dot::<S, B>(simd, bytes);
+        if self.metric == Metric::InnerProduct {
+            reference::negated(product as f64)
+        } else {
+            reference::cosine(product as f64, self.norm, squares as f64)
+        }
+    }
+    #[inline(always)]
+    fn rules_out(&self, distance: f64) -> bool {
+        distance > self.bound
+    }
+    #[inline(always)]
+    fn exact(&mut self, _: &[u8], distance: f64) -> f64 {
+        distance
+    }
+    #[inline(always)]
+    fn tighten(&mut self, bound: f64) {
+        self.bound = bound;
+    }
+}
+
+struct Hamming<'a> {
+    query: BitQuery<'a>,
+    bound: f64,
+}
+
+impl Kernel for Hamming<'_> {
+    type Glance = f64;
+
+    #[inline(always)]
+    fn glance<S: Simd>(&self, simd: S, bytes: &[u8]) -> f64 {
+        self.query.hamming(simd, bytes) as f64
+    }
+    #[inline(always)]
+    fn rules_out(&self, distance: f64) -> bool {
+        distance > self.bound
+    }
+    #[inline(always)]
+    fn exact(&mut self, _: &[u8], distance: f64) -> f64 {
+        distance
+    }
+    #[inline(always)]
+    fn tighten(&mut self, bound: f64) {
+        self.bound = bound;
+    }
+}

@@ -1,0 +1,38 @@
+//! One query against one row of bits: exact.
+
+use super::element::Tail;
+use super::vector::Simd;
+
+/// Queries are padded with zeros to a multiple of this many bytes.
+pub(crate) const PAD: usize = 32;
+
+/// A query of bits, and the shape of the rows it meets.
+#[derive(Clone, Copy)]
+pub(crate) struct BitQuery<'a> {
+    query: &'a [u8],
+    row_bytes: usize,
+    tail: Option<Tail>,
+}
+
+impl<'a> BitQuery<'a> {
+    /// A query of `row_bytes` bytes, padded with zeros to a multiple of [`PAD`].
+    pub(crate) fn new(query: &'a [u8], row_bytes: usize) -> Self {
+        debug_assert_eq!(query.len(), row_bytes.next_multiple_of(PAD));
+        Self { query, row_bytes, tail: Tail::new(row_bytes, PAD) }
+    }
+
+    /// Number of bits in which the row at the start of `bytes` differs.
+    #[inline(always)]
+    pub(crate) fn hamming<S: Simd>(&self, simd: S, bytes: &[u8]) -> u64 {
+        let (blocks, _) = bytes[..self.row_bytes].as_chunks::<32>();
+        let (queries, _) = self.query.as_chunks::<32>();
+        let mut count = simd.zero_count();
+        for (block, query) in blocks.iter().zip(queries) {
+            count = simd.count_xor(count, block, query);
+        }
+        if let (Some(tail), Some(query)) = (self.tail, queries.last()) {
+            count = simd.count_xor(count, &tail.window(bytes), query);
+        }
+        simd.sum_count(count)
+    }
+}
