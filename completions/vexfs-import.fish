@@ -1,0 +1,25 @@
+complete -c vexfs-import -s d -l device -d 'Block device, image file, LABEL=… or UUID=… [env: VEXFS_DEVICE]' -r
+complete -c vexfs-import -l offset -d 'Byte of the device at which the filesystem begins' -r
+complete -c vexfs-import -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
+complete -c vexfs-import -l ids -d 'Ids of the rows: a .npy array of integers, or a text with one a line' -r -F
+complete -c vexfs-import -l keys -d 'String keys of the rows, one a line' -r -F
+complete -c vexfs-import -l dtype -d 'Element type, when this import creates the collection [default: that of the data]' -r -f -a "f32\t''
+f16\t''
+bf16\t''
+i8\t''
+u8\t''
+b1\t''"
+complete -c vexfs-import -l metric -d 'Metric, when this import creates the collection [default: l2, of b1 hamming]' -r -f -a "l2\t''
+cosine\t''
+ip\t''
+hamming\t''"
+complete -c vexfs-import -l file -d 'Copy the ordinary file SRC to the path DEST; may be given again' -r -F
+complete -c vexfs-import -l threads -d 'Threads that work at the same time [default: one per processor]' -r
+complete -c vexfs-import -l memory -d 'Memory for rows under way, at most' -r
+complete -c vexfs-import -l normalize -d 'Scale each vector to length 1 before it is stored'
+complete -c vexfs-import -s p -l parents -d 'Create the missing directories of DEST'
+complete -c vexfs-import -s q -l quiet -d 'Say nothing but errors and warnings'
+complete -c vexfs-import -s v -l verbose -d 'Say more; may be given twice'
+complete -c vexfs-import -l json -d 'Print the result as JSON'
+complete -c vexfs-import -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c vexfs-import -s V -l version -d 'Print version'

@@ -1,0 +1,19 @@
+complete -c vexfs-query -s d -l device -d 'Block device, image file, LABEL=… or UUID=… [env: VEXFS_DEVICE]' -r
+complete -c vexfs-query -l offset -d 'Byte of the device at which the filesystem begins' -r
+complete -c vexfs-query -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
+complete -c vexfs-query -s k -l k -d 'Number of neighbours to find for each query' -r
+complete -c vexfs-query -l vector -d 'One query, as numbers: "0.1,0.2,…"' -r
+complete -c vexfs-query -l id -d 'One query: the stored vector with this id or key' -r
+complete -c vexfs-query -l threads -d 'Threads that work at the same time [default: one per processor]' -r
+complete -c vexfs-query -l ground-truth -d 'True neighbours of the queries, to measure recall: a .npy array' -r -F
+complete -c vexfs-query -s o -l output -d 'Form of the result [default: table]' -r -f -a "table\t'A table for people'
+jsonl\t'A line of JSON per query; the same as --json'
+csv\t'Comma-separated values: query, rank, id, distance'
+npy\t'A NumPy array of ids, a row per query, to a file or pipe'"
+complete -c vexfs-query -l exact -d 'Compare each query with every vector'
+complete -c vexfs-query -l stats -d 'Print figures of the search as a line of JSON to standard error'
+complete -c vexfs-query -s q -l quiet -d 'Say nothing but errors and warnings'
+complete -c vexfs-query -s v -l verbose -d 'Say more; may be given twice'
+complete -c vexfs-query -l json -d 'Print the result as JSON'
+complete -c vexfs-query -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c vexfs-query -s V -l version -d 'Print version'
