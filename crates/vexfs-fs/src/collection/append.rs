@@ -1,0 +1,341 @@
+//! Adding rows to a collection, in batches, within one transaction.
+
+use vexfs_format::InodeNo;
+use vexfs_format::codes::InodeKind;
+use vexfs_format::collection::{
+    FLAG_IDS, FLAG_KEYS, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS, STREAM_ROW_SUMS,
+    STREAM_VECTORS, row_checksum,
+};
+use vexfs_format::dir_block::name_hash;
+use zerocopy::little_endian::U64;
+
+use super::Collection;
+use super::ids::{existing_ids, existing_key_hashes};
+use crate::alloc::BlockUse;
+use crate::error::{FsError, Result};
+use crate::file::FileWriter;
+use crate::inode;
+use crate::source::BlockSource;
+use crate::txn::transaction::Transaction;
+
+/// Longest key in bytes.
+pub const KEY_MAX: usize = 1024;
+/// Rows whose ids are written at a time when a collection without explicit ids gets them.
+const ID_BATCH: u64 = 64 << 10;
+
+/// The identities of a batch of rows.
+#[derive(Clone, Copy, Debug)]
+pub enum RowIds<'a> {
+    /// The next free ids.
+    Auto,
+    /// These ids, one for each row.
+    Ids(&'a [u64]),
+    /// These keys, one for each row; ids are assigned.
+    Keys(&'a [String]),
+}
+
+/// What was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// First new row.
+    pub first_row: u64,
+    /// Number of new rows.
+    pub rows: u64,
+}
+
+/// Adds rows to one collection.
+///
+/// Rows must be finite and already of the collection's element type: the reader of the source checks that, because it can
+/// name file, row and column. Nothing is visible before the transaction commits.
+#[derive(Debug)]
+pub struct Appender {
+    collection: Collection,
+    vectors: FileWriter,
+    row_sums: FileWriter,
+    ids: Option<IdWriter>,
+    keys: Option<KeyWriter>,
+    added: u64,
+    next_id: u64,
+}
+
+impl Appender {
+    /// Opens collection `ino` for new rows; `path` is for messages.
+    ///
+    /// # Errors
+    /// Those of [`Collection::from_inode`] and [`FileWriter::append`]; features of the collection that forbid writing.
+    pub fn open(txn: &mut Transaction<'_>, path: &str, ino: InodeNo) -> Result<Self> {
+        let inode = inode::read(txn, ino)?;
+        let collection = Collection::from_inode(txn, path, inode)?;
+        collection.desc.features().check_writable()?;
+        let vectors = open_stream(txn, &collection, STREAM_VECTORS)?;
+        let row_sums = open_stream(txn, &collection, STREAM_ROW_SUMS)?;
+        let next_id = collection.desc.next_id.get();
+        Ok(Self { collection, vectors, row_sums, ids: None, keys: None, added: 0, next_id })
+    }
+
+    /// The collection as it was before.
+    pub fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
+    /// Allocates room for `rows` more rows, so that they lie in long runs.
+    ///
+    /// # Errors
+    /// [`FsError::NoSpace`] with nothing allocated; device errors and damage of bitmaps.
+    pub fn reserve(&mut self, txn: &mut Transaction<'_>, rows: u64) -> Result<()> {
+        let bytes = rows.checked_mul(self.collection.desc.row_bytes());
+        let Some(bytes) = bytes.filter(|&b| b <= i64::MAX as u64) else {
+            return Err(FsError::NoSpace { needed: u64::MAX, free: txn.available_blocks() });
+        };
+        self.vectors.reserve(txn, bytes)?;
+        self.row_sums.reserve(txn, rows * 4)
+    }
+
+    /// Adds a batch of packed rows.
+    ///
+    /// # Shape
+    /// `rows`: n × `row_bytes`; `ids`: n entries where they are given.
+    ///
+    /// # Errors
+    /// [`FsError::BadCollection`] when ids or keys do not fit the rows or the collection; [`FsError::NoSpace`]; device
+    /// errors. The transaction must then be dropped.
+    pub fn push(&mut self, txn: &mut Transaction<'_>, rows: &[u8], ids: RowIds<'_>) -> Result<()> {
+        let row_bytes = self.collection.desc.row_bytes() as usize;
+        let count = rows.len() / row_bytes;
+        if !rows.len().is_multiple_of(row_bytes) {
+            return Err(FsError::BadCollection(format!(
+                "{} bytes are no whole rows of {row_bytes} bytes",
+                rows.len()
+            )));
+        }
+        self.push_ids(txn, ids, count)?;
+        let (seed, ino) = (txn.seed(), self.collection.inode.number());
+        let sums: Vec<u8> =
+            rows.chunks_exact(row_bytes).flat_map(|row| row_checksum(seed, ino, row).to_le_bytes()).collect();
+        self.vectors.write(txn, rows)?;
+        self.row_sums.write(txn, &sums)?;
+        self.added += count as u64;
+        Ok(())
+    }
+
+    /// Finishes the streams and stages the descriptor.
+    ///
+    /// # Errors
+    /// [`FsError::Duplicate`] when an id or key was given twice or exists already; [`FsError::NoSpace`]; device errors.
+    pub fn finish(self, txn: &mut Transaction<'_>) -> Result<Appended> {
+        let Self { collection, vectors, row_sums, ids, keys, added, next_id } = self;
+        let first_row = collection.rows();
+        let mut desc = collection.desc;
+        vectors.finish(txn)?;
+        row_sums.finish(txn)?;
+        if let Some(writer) = ids {
+            desc.set(FLAG_IDS);
+            writer.finish(txn, &collection)?;
+        }
+        if let Some(writer) = keys {
+            desc.set(FLAG_KEYS);
+            writer.finish(txn, &collection)?;
+        }
+        desc.rows = U64::new(first_row + added);
+        desc.live_rows = U64::new(desc.live_rows.get() + added);
+        desc.next_id = U64::new(next_id);
+        desc.generation = U64::new(desc.generation.get() + 1);
+        // The streams were written since; the directory may have changed with them.
+        let mut inode = inode::read(txn, collection.inode.number())?;
+        inode.modified_ns = U64::new(txn.now_ns());
+        txn.write_inode(&mut inode)?;
+        txn.write_collection_desc(&inode, &desc);
+        Ok(Appended { first_row, rows: added })
+    }
+
+    fn push_ids(&mut self, txn: &mut Transaction<'_>, ids: RowIds<'_>, count: usize) -> Result<()> {
+        let rows_before = self.collection.rows() + self.added;
+        let has_keys = self.collection.desc.has(FLAG_KEYS) || self.keys.is_some();
+        let given = match ids {
+            RowIds::Auto => count,
+            RowIds::Ids(ids) => ids.len(),
+            RowIds::Keys(keys) => keys.len(),
+        };
+        if given != count {
+            return Err(FsError::BadCollection(format!("{given} ids or keys for {count} rows")));
+        }
+        if let RowIds::Keys(keys) = ids {
+            if !has_keys && rows_before > 0 {
+                return Err(FsError::BadCollection(format!(
+                    "{}: its rows have no keys, so new rows cannot have any; use another collection",
+                    self.collection.path
+                )));
+            }
+            if self.keys.is_none() {
+                self.keys = Some(KeyWriter::open(txn, &self.collection)?);
+            }
+            if let Some(writer) = &mut self.keys {
+                writer.push(txn, keys)?;
+            }
+        } else if has_keys {
+            return Err(FsError::BadCollection(format!(
+                "{}: its rows have keys, so new rows need them too",
+                self.collection.path
+            )));
+        }
+        let explicit = matches!(ids, RowIds::Ids(_)) || self.collection.desc.has(FLAG_IDS);
+        if explicit && self.ids.is_none() {
+            self.ids = Some(IdWriter::open(txn, &self.collection, self.added)?);
+        }
+        let auto: Vec<u64>;
+        let ids = match ids {
+            RowIds::Ids(ids) => ids,
+            _ if self.ids.is_some() => {
+                auto = (self.next_id..self.next_id + count as u64).collect();
+                &auto
+            }
+            _ => {
+                self.next_id += count as u64;
+                return Ok(());
+            }
+        };
+        if let Some(&most) = ids.iter().max() {
+            let next = most.checked_add(1).ok_or_else(|| {
+                FsError::BadCollection(format!("id {most} is too large: the largest is {}", u64::MAX - 1))
+            })?;
+            self.next_id = self.next_id.max(next);
+        }
+        match &mut self.ids {
+            Some(writer) => writer.push(txn, ids),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens a stream of a collection for appending, and makes it if it is not there.
+fn open_stream(txn: &mut Transaction<'_>, collection: &Collection, name: &str) -> Result<FileWriter> {
+    let ino = match collection.stream(txn, name)? {
+        Some(inode) => inode.number(),
+        None => txn.create(collection.inode.number(), name.as_bytes(), InodeKind::Stream, 0o644)?.number(),
+    };
+    FileWriter::append(txn, ino, BlockUse::Vectors)
+}
+
+/// Writes explicit ids and finds those given twice.
+#[derive(Debug)]
+struct IdWriter {
+    stream: FileWriter,
+    /// All ids given in this transaction: eight bytes for each new row, the price of finding duplicates.
+    given: Vec<u64>,
+    first_row: u64,
+}
+
+impl IdWriter {
+    /// `added` rows of this transaction have their row number as id already.
+    fn open(txn: &mut Transaction<'_>, collection: &Collection, added: u64) -> Result<Self> {
+        let mut stream = open_stream(txn, collection, STREAM_IDS)?;
+        let first_row = collection.rows() + added;
+        if !collection.desc.has(FLAG_IDS) {
+            let mut row = 0;
+            while row < first_row {
+                let end = first_row.min(row + ID_BATCH);
+                let bytes: Vec<u8> = (row..end).flat_map(u64::to_le_bytes).collect();
+                stream.write(txn, &bytes)?;
+                row = end;
+            }
+        }
+        Ok(Self { stream, given: Vec::new(), first_row })
+    }
+
+    fn push(&mut self, txn: &mut Transaction<'_>, ids: &[u64]) -> Result<()> {
+        self.given.extend_from_slice(ids);
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        self.stream.write(txn, &bytes)
+    }
+
+    fn finish(self, txn: &mut Transaction<'_>, collection: &Collection) -> Result<()> {
+        let next_id = collection.desc.next_id.get();
+        let fresh = self.given.first().is_none_or(|&id| id >= next_id.max(self.first_row));
+        if !(fresh && self.given.is_sorted_by(|a, b| a < b)) {
+            let found = first_duplicate(&self.given, &existing_ids(txn, collection, self.first_row)?);
+            if let Some((id, row)) = found {
+                return Err(FsError::Duplicate { what: "id", value: id.to_string(), row });
+            }
+        }
+        self.stream.finish(txn)?;
+        Ok(())
+    }
+}
+
+/// Writes keys, their ends and their hashes, and finds those given twice.
+#[derive(Debug)]
+struct KeyWriter {
+    text: FileWriter,
+    ends: FileWriter,
+    hashes: FileWriter,
+    given: Vec<u64>,
+}
+
+impl KeyWriter {
+    fn open(txn: &mut Transaction<'_>, collection: &Collection) -> Result<Self> {
+        Ok(Self {
+            text: open_stream(txn, collection, STREAM_KEYS)?,
+            ends: open_stream(txn, collection, STREAM_KEY_ENDS)?,
+            hashes: open_stream(txn, collection, STREAM_KEY_HASHES)?,
+            given: Vec::new(),
+        })
+    }
+
+    fn push(&mut self, txn: &mut Transaction<'_>, keys: &[String]) -> Result<()> {
+        let hash_key = txn.superblock().hash_key;
+        let mut end = self.text.len(txn);
+        let (mut ends, mut hashes) = (Vec::new(), Vec::new());
+        for key in keys {
+            if key.is_empty() || key.len() > KEY_MAX || key.contains('\0') {
+                return Err(FsError::BadCollection(format!(
+                    "key {:?} is not possible: 1 to {KEY_MAX} bytes without zero bytes",
+                    key.chars().take(40).collect::<String>()
+                )));
+            }
+            end += key.len() as u64;
+            ends.extend_from_slice(&end.to_le_bytes());
+            let hash = name_hash(&hash_key, key.as_bytes());
+            hashes.extend_from_slice(&hash.to_le_bytes());
+            self.given.push(hash);
+        }
+        self.text.write(txn, keys.concat().as_bytes())?;
+        self.ends.write(txn, &ends)?;
+        self.hashes.write(txn, &hashes)
+    }
+
+    fn finish(self, txn: &mut Transaction<'_>, collection: &Collection) -> Result<()> {
+        if let Some((hash, row)) = first_duplicate(&self.given, &existing_key_hashes(txn, collection)?) {
+            let nth = self.given.iter().position(|&h| h == hash).unwrap_or(0) + 1;
+            return Err(FsError::Duplicate {
+                what: "key",
+                value: format!("number {nth} of those given"),
+                row,
+            });
+        }
+        self.text.finish(txn)?;
+        self.ends.finish(txn)?;
+        self.hashes.finish(txn)?;
+        Ok(())
+    }
+}
+
+/// The first value that occurs twice in `given`, or in `given` and `existing`, and a row that has it already.
+///
+/// `existing` are the values of rows 0 and on, `given` those of the rows behind them.
+fn first_duplicate(given: &[u64], existing: &[u64]) -> Option<(u64, u64)> {
+    let mut all: Vec<(u64, u64)> = existing.iter().chain(given).copied().zip(0..).collect();
+    all.sort_unstable();
+    all.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0]).min_by_key(|&(_, row)| row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_duplicate;
+
+    #[test]
+    fn duplicates_are_found_with_the_row_that_has_them() {
+        assert_eq!(first_duplicate(&[5, 6, 7], &[1, 2]), None);
+        assert_eq!(first_duplicate(&[5, 2, 7], &[1, 2]), Some((2, 1)));
+        assert_eq!(first_duplicate(&[9, 8, 9], &[1]), Some((9, 1)));
+    }
+}

@@ -1,0 +1,184 @@
+//! From ids and keys to rows and back.
+
+use vexfs_format::collection::{
+    FLAG_IDS, FLAG_KEYS, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS,
+};
+use vexfs_format::dir_block::name_hash;
+
+use super::Collection;
+use super::rows::Deletions;
+use crate::error::{FsError, Result};
+use crate::source::BlockSource;
+use crate::txn::transaction::Transaction;
+use crate::view::FileView;
+use crate::volume::Volume;
+
+/// The identities of the rows of a collection.
+#[derive(Debug)]
+pub struct Identities {
+    path: String,
+    rows: u64,
+    ids: Option<FileView>,
+    keys: Option<Keys>,
+    hash_key: [u8; 16],
+}
+
+#[derive(Debug)]
+struct Keys {
+    text: FileView,
+    ends: FileView,
+    hashes: FileView,
+}
+
+/// How a row is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// By its id.
+    Id(u64),
+    /// By its key.
+    Key(String),
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Key(key) => key.fmt(f),
+        }
+    }
+}
+
+impl Collection {
+    /// The identities of the rows.
+    ///
+    /// # Errors
+    /// [`FsError::BadStream`] when a stream is missing or has another length than the rows need; device errors; damage.
+    pub fn identities(&self, volume: &Volume) -> Result<Identities> {
+        let rows = self.rows();
+        let ids =
+            if self.desc.has(FLAG_IDS) { Some(self.view_exact(volume, STREAM_IDS, rows * 8)?) } else { None };
+        let keys = if self.desc.has(FLAG_KEYS) {
+            let ends = self.view_exact(volume, STREAM_KEY_ENDS, rows * 8)?;
+            let hashes = self.view_exact(volume, STREAM_KEY_HASHES, rows * 8)?;
+            let Some(inode) = self.stream(volume, STREAM_KEYS)? else {
+                return Err(self.bad_stream(STREAM_KEYS, "is missing".to_owned()));
+            };
+            Some(Keys { text: volume.view(&inode)?, ends, hashes })
+        } else {
+            None
+        };
+        let hash_key = volume.superblock().hash_key;
+        Ok(Identities { path: self.path.clone(), rows, ids, keys, hash_key })
+    }
+}
+
+impl Identities {
+    /// Whether rows are called by keys.
+    pub fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// The id of a row.
+    ///
+    /// # Errors
+    /// Device errors; damage of the stream.
+    pub fn id(&self, row: u64) -> Result<u64> {
+        match &self.ids {
+            Some(ids) => number_at(ids, row),
+            None => Ok(row),
+        }
+    }
+
+    /// How a row is called: by its key where it has one.
+    ///
+    /// # Errors
+    /// Device errors; damage of a stream.
+    pub fn identity(&self, row: u64) -> Result<Identity> {
+        let Some(keys) = &self.keys else { return Ok(Identity::Id(self.id(row)?)) };
+        let end = number_at(&keys.ends, row)?;
+        let start = if row == 0 { 0 } else { number_at(&keys.ends, row - 1)? };
+        let bytes = if start <= end && end <= keys.text.len() { keys.text.bytes(start..end)? } else { &[] };
+        match std::str::from_utf8(bytes) {
+            Ok(key) if !key.is_empty() => Ok(Identity::Key(key.to_owned())),
+            _ => Err(FsError::BadStream {
+                collection: self.path.clone(),
+                stream: STREAM_KEYS,
+                problem: format!("has no key for row {row}"),
+            }),
+        }
+    }
+
+    /// The row that is called `text`: a key where rows have keys, else a decimal id. Deleted rows are not found.
+    ///
+    /// # Complexity
+    /// One pass over eight bytes for each row; immediate where ids are row numbers.
+    ///
+    /// # Errors
+    /// [`FsError::NoSuchId`]; device errors; damage of a stream.
+    pub fn find(&self, text: &str, deleted: &Deletions) -> Result<u64> {
+        let missing = || FsError::NoSuchId { collection: self.path.clone(), id: text.to_owned() };
+        let row = if let Some(keys) = &self.keys {
+            let hash = name_hash(&self.hash_key, text.as_bytes());
+            self.scan(&keys.hashes, hash, |row| {
+                Ok(!deleted.contains(row) && self.identity(row)? == Identity::Key(text.to_owned()))
+            })?
+        } else {
+            let id: u64 = text.parse().map_err(|_| missing())?;
+            match &self.ids {
+                Some(ids) => self.scan(ids, id, |row| Ok(!deleted.contains(row)))?,
+                None => Some(id).filter(|&row| row < self.rows && !deleted.contains(row)),
+            }
+        };
+        row.ok_or_else(missing)
+    }
+
+    fn scan(
+        &self,
+        view: &FileView,
+        wanted: u64,
+        accept: impl Fn(u64) -> Result<bool>,
+    ) -> Result<Option<u64>> {
+        const CHUNK: u64 = 64 << 10;
+        let mut row = 0;
+        while row < self.rows {
+            let end = self.rows.min(row + CHUNK);
+            for (number, r) in view.bytes(row * 8..end * 8)?.as_chunks::<8>().0.iter().zip(row..) {
+                if u64::from_le_bytes(*number) == wanted && accept(r)? {
+                    return Ok(Some(r));
+                }
+            }
+            row = end;
+        }
+        Ok(None)
+    }
+}
+
+fn number_at(view: &FileView, row: u64) -> Result<u64> {
+    let bytes = view.bytes(row * 8..row * 8 + 8)?;
+    Ok(bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b)))
+}
+
+/// Ids of the first `rows` rows, which may be part of the running transaction when the collection has no explicit ids.
+pub(super) fn existing_ids(txn: &Transaction<'_>, collection: &Collection, rows: u64) -> Result<Vec<u64>> {
+    if !collection.desc.has(FLAG_IDS) {
+        return Ok((0..rows).collect());
+    }
+    committed_numbers(txn, collection, STREAM_IDS)
+}
+
+/// Hashes of the keys of the committed rows.
+pub(super) fn existing_key_hashes(txn: &Transaction<'_>, collection: &Collection) -> Result<Vec<u64>> {
+    if !collection.desc.has(FLAG_KEYS) {
+        return Ok(Vec::new());
+    }
+    committed_numbers(txn, collection, STREAM_KEY_HASHES)
+}
+
+fn committed_numbers(
+    txn: &Transaction<'_>,
+    collection: &Collection,
+    stream: &'static str,
+) -> Result<Vec<u64>> {
+    let view = collection.view_exact(txn.volume, stream, collection.rows() * 8)?;
+    Ok(view.all()?.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect())
+}

@@ -1,0 +1,141 @@
+//! Reading rows where they lie.
+
+use std::ops::Range;
+
+use vexfs_format::collection::{STREAM_DELETED, STREAM_ROW_SUMS, STREAM_VECTORS, row_checksum};
+use vexfs_format::{InodeNo, Seed};
+
+use super::Collection;
+use crate::error::{FsError, Result};
+use crate::source::BlockSource;
+use crate::view::FileView;
+use crate::volume::Volume;
+
+/// The rows of a collection.
+#[derive(Debug)]
+pub struct Rows {
+    vectors: FileView,
+    sums: FileView,
+    rows: u64,
+    row_bytes: u64,
+    collection: InodeNo,
+    seed: Seed,
+}
+
+/// Which rows are deleted: bit r % 64 of word r / 64.
+#[derive(Clone, Debug, Default)]
+pub struct Deletions(Vec<u64>);
+
+impl Deletions {
+    /// Whether `row` is deleted.
+    pub fn contains(&self, row: u64) -> bool {
+        self.0.get((row / 64) as usize).is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+
+    /// The words, or `None` when no row is deleted.
+    pub fn words(&self) -> Option<&[u64]> {
+        (!self.0.is_empty()).then_some(&self.0)
+    }
+}
+
+impl Collection {
+    /// The rows, for reading.
+    ///
+    /// # Errors
+    /// [`FsError::BadStream`] when a stream is missing or has another length than the rows need; device errors; damage.
+    pub fn open_rows(&self, volume: &Volume) -> Result<Rows> {
+        let (rows, row_bytes) = (self.rows(), self.desc.row_bytes());
+        Ok(Rows {
+            vectors: self.view_exact(volume, STREAM_VECTORS, rows * row_bytes)?,
+            sums: self.view_exact(volume, STREAM_ROW_SUMS, rows * 4)?,
+            rows,
+            row_bytes,
+            collection: self.inode.number(),
+            seed: volume.seed(),
+        })
+    }
+
+    /// Which rows are deleted.
+    ///
+    /// # Errors
+    /// Device errors; damage of the stream.
+    pub fn deletions(&self, volume: &Volume) -> Result<Deletions> {
+        let Some(inode) = self.stream(volume, STREAM_DELETED)? else { return Ok(Deletions::default()) };
+        let view = volume.view(&inode)?;
+        let words = view.all()?.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(word)
+        });
+        Ok(Deletions(words.collect()))
+    }
+}
+
+impl Rows {
+    /// Number of rows.
+    pub fn len(&self) -> u64 {
+        self.rows
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Bytes of one row.
+    pub fn row_bytes(&self) -> u64 {
+        self.row_bytes
+    }
+
+    /// The stream the rows lie in.
+    pub fn view(&self) -> &FileView {
+        &self.vectors
+    }
+
+    /// The stream of row checksums.
+    pub fn sums_view(&self) -> &FileView {
+        &self.sums
+    }
+
+    /// The packed bytes of `rows`, verified. The range is cut at the last row.
+    ///
+    /// # Errors
+    /// A device error, or damage of the first block that does not agree with its checksum.
+    pub fn bytes(&self, rows: Range<u64>) -> Result<&[u8]> {
+        let end = rows.end.min(self.rows);
+        self.vectors.bytes(rows.start.min(end) * self.row_bytes..end * self.row_bytes)
+    }
+
+    /// The intact rows of `rows`, one by one; `bad` is told of each that is not.
+    ///
+    /// For ranges where [`Self::bytes`] fails: a damaged block costs only the rows whose own checksum disagrees.
+    ///
+    /// # Errors
+    /// Only what [`Interrupt`](FsError::Interrupted)s the caller; rows that cannot be read are reported to `bad`.
+    pub fn salvage<'a>(
+        &'a self,
+        rows: Range<u64>,
+        mut good: impl FnMut(u64, &'a [u8]),
+        mut bad: impl FnMut(u64, FsError),
+    ) {
+        for row in rows.start..rows.end.min(self.rows) {
+            match self.salvage_row(row) {
+                Ok(bytes) => good(row, bytes),
+                Err(e) => bad(row, e),
+            }
+        }
+    }
+
+    fn salvage_row(&self, row: u64) -> Result<&[u8]> {
+        let range = row * self.row_bytes..(row + 1) * self.row_bytes;
+        let damage = match self.vectors.bytes(range.clone()) {
+            Ok(bytes) => return Ok(bytes),
+            Err(e @ FsError::Device(_)) => return Err(e),
+            Err(e) => e,
+        };
+        let bytes = self.vectors.unverified(range)?;
+        let stored = self.sums.bytes(row * 4..row * 4 + 4)?;
+        let stored = stored.first_chunk::<4>().map_or(0, |b| u32::from_le_bytes(*b));
+        if row_checksum(self.seed, self.collection, bytes) == stored { Ok(bytes) } else { Err(damage) }
+    }
+}

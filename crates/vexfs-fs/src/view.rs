@@ -1,0 +1,241 @@
+//! Reading file contents: one contiguous slice over the extents, each block verified before its first use.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vexfs_device::{Mapping, Run as ByteRun};
+use vexfs_format::error::{At, Corrupt, Damage, Structure};
+use vexfs_format::extent::SUMS_BASE;
+use vexfs_format::inode::Inode;
+use vexfs_format::sums;
+use vexfs_format::{BlockNo, InodeNo, LogicalBlock, Seed};
+
+use crate::error::Result;
+use crate::extents::ExtentMap;
+use crate::source::BlockSource;
+use crate::volume::Volume;
+
+/// The contents of one file.
+///
+/// The bytes are mapped, not read; a block is compared with its checksum when it is first asked for, and that is
+/// remembered. Several threads may read.
+#[derive(Debug)]
+pub struct FileView {
+    data: Mapping,
+    size: u64,
+    block_size: usize,
+    ino: InodeNo,
+    generation: u64,
+    seed: Seed,
+    map: ExtentMap,
+    sums: SumsView,
+    /// A bit for each data block that was verified.
+    verified: Vec<AtomicU64>,
+}
+
+/// The checksum blocks of a file, decoded when first needed.
+#[derive(Debug)]
+struct SumsView {
+    bytes: Mapping,
+    decoded: Vec<OnceLock<Vec<u32>>>,
+}
+
+impl Volume {
+    /// The contents of a file, stream or symbolic link.
+    ///
+    /// # Errors
+    /// Device errors; damage of the extents, or a block of the file that no extent maps.
+    pub fn view(&self, inode: &Inode) -> Result<FileView> {
+        let map = ExtentMap::load(self, inode)?;
+        let block_size = self.block_size();
+        let blocks = inode.size.get().div_ceil(block_size as u64);
+        let sums_blocks = blocks.div_ceil(sums::capacity(block_size));
+        let data = self.map_range(inode, &map, 0, blocks)?;
+        let bytes = self.map_range(inode, &map, SUMS_BASE, SUMS_BASE + sums_blocks)?;
+        let mut decoded = Vec::new();
+        decoded.resize_with(sums_blocks as usize, OnceLock::new);
+        let mut verified = Vec::new();
+        verified.resize_with(blocks.div_ceil(64) as usize, AtomicU64::default);
+        Ok(FileView {
+            data,
+            size: inode.size.get(),
+            block_size,
+            ino: inode.number(),
+            generation: inode.generation.get(),
+            seed: self.seed(),
+            map,
+            sums: SumsView { bytes, decoded },
+            verified,
+        })
+    }
+
+    fn map_range(&self, inode: &Inode, map: &ExtentMap, from: u64, to: u64) -> Result<Mapping> {
+        let mut expected = from;
+        let mut runs = Vec::new();
+        for run in map.range(from, to) {
+            if run.logical.get() != expected {
+                break;
+            }
+            expected = run.logical_end();
+            runs.push(ByteRun {
+                offset: self.offset(run.start),
+                len: u64::from(run.len) * self.block_size() as u64,
+            });
+        }
+        if expected != to {
+            let at = At::FileBlock { inode: inode.number().get(), logical: expected };
+            let damage = Damage::Field {
+                name: "extents",
+                found: expected,
+                expected: "a mapping for each block of the file",
+            };
+            return Err(Corrupt::new(Structure::Data, at, damage).into());
+        }
+        Ok(self.dev.map(&runs)?)
+    }
+}
+
+impl FileView {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether the file has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
+    /// Bytes per block.
+    pub fn block_size(&self) -> usize {
+        self.block_size
+    }
+
+    /// Tells the system that the file will be read from front to back.
+    pub fn advise_sequential(&self) {
+        self.data.advise_sequential(0..self.data.len());
+    }
+
+    /// The bytes of `range`, verified.
+    ///
+    /// # Errors
+    /// A device error for a block that cannot be read; [`Corrupt`] for the first block whose checksum does not agree, or
+    /// whose checksum block is damaged. `range` is cut at the end of the file.
+    pub fn bytes(&self, range: Range<u64>) -> Result<&[u8]> {
+        let end = range.end.min(self.size);
+        let start = range.start.min(end);
+        if start < end {
+            let blocks = start / self.block_size as u64..end.div_ceil(self.block_size as u64);
+            self.verify_blocks(blocks)?;
+        }
+        Ok(&self.data[start as usize..end as usize])
+    }
+
+    /// All bytes, verified.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`].
+    pub fn all(&self) -> Result<&[u8]> {
+        self.bytes(0..self.size)
+    }
+
+    /// Hints that `range` will be needed soon: prefetched into memory where the system can.
+    pub fn will_need(&self, range: Range<u64>) {
+        let end = range.end.min(self.size);
+        self.data.advise_will_need(range.start.min(end) as usize..end as usize);
+    }
+
+    /// The device block of a logical block, for messages.
+    pub fn device_block(&self, logical: u64) -> Option<BlockNo> {
+        self.map.lookup(logical)
+    }
+
+    /// The bytes of `range` as they lie on the device, for the salvage of intact parts of damaged blocks; not verified.
+    ///
+    /// # Errors
+    /// A device error for a block that cannot be read.
+    pub(crate) fn unverified(&self, range: Range<u64>) -> Result<&[u8]> {
+        let end = range.end.min(self.size);
+        let start = range.start.min(end);
+        let mapped = start as usize..end as usize;
+        self.data.populate(mapped.clone())?;
+        Ok(&self.data[mapped])
+    }
+
+    /// Verifies data blocks `blocks`.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`].
+    pub fn verify_blocks(&self, blocks: Range<u64>) -> Result<()> {
+        let mut at = blocks.start;
+        while at < blocks.end {
+            if self.is_verified(at) {
+                at += 1;
+                continue;
+            }
+            let mut end = at + 1;
+            while end < blocks.end && !self.is_verified(end) {
+                end += 1;
+            }
+            self.verify_run(at..end)?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    fn is_verified(&self, block: u64) -> bool {
+        self.verified[(block / 64) as usize].load(Ordering::Acquire) >> (block % 64) & 1 == 1
+    }
+
+    fn verify_run(&self, blocks: Range<u64>) -> Result<()> {
+        let size = self.block_size;
+        self.data.populate(blocks.start as usize * size..blocks.end as usize * size)?;
+        let capacity = sums::capacity(size);
+        let mut at = blocks.start;
+        while at < blocks.end {
+            let sums = self.sums(at / capacity)?;
+            let end = blocks.end.min((at / capacity + 1) * capacity);
+            for logical in at..end {
+                let bytes = &self.data[logical as usize * size..(logical as usize + 1) * size];
+                let computed =
+                    sums::data_checksum(self.seed, self.ino, self.generation, LogicalBlock(logical), bytes);
+                let stored = sums[(logical % capacity) as usize];
+                if stored != computed {
+                    let at = At::FileBlock { inode: self.ino.get(), logical };
+                    return Err(
+                        Corrupt::new(Structure::Data, at, Damage::Checksum { stored, computed }).into()
+                    );
+                }
+                self.verified[(logical / 64) as usize].fetch_or(1 << (logical % 64), Ordering::Release);
+            }
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// The checksums in checksum block `index`.
+    fn sums(&self, index: u64) -> Result<&[u32]> {
+        let slot = &self.sums.decoded[index as usize];
+        if let Some(sums) = slot.get() {
+            return Ok(sums);
+        }
+        let size = self.block_size;
+        let range = index as usize * size..(index as usize + 1) * size;
+        self.sums.bytes.populate(range.clone())?;
+        let Some(place) = self.map.lookup(SUMS_BASE + index) else {
+            let at = At::FileBlock { inode: self.ino.get(), logical: SUMS_BASE + index };
+            let damage = Damage::Field {
+                name: "extents",
+                found: index,
+                expected: "a mapping for each checksum block",
+            };
+            return Err(Corrupt::new(Structure::SumsBlock, at, damage).into());
+        };
+        let blocks = self.size.div_ceil(size as u64);
+        let capacity = sums::capacity(size);
+        let needed = (blocks - index * capacity).min(capacity);
+        let decoded = sums::decode(&self.sums.bytes[range], place, self.ino, index, needed, self.seed)?;
+        Ok(slot.get_or_init(|| decoded))
+    }
+}
