@@ -57,9 +57,9 @@ fn a_hundred_thousand_names_stay_findable() {
     let file = txn.create(InodeNo::ROOT, b"file", InodeKind::File, 0o644).expect("file").number();
     txn.commit().expect("commit");
     let name = |n: u32| format!("embedding-{n:06}.bin").into_bytes();
-    for part in 0..20 {
+    for part in 0..50 {
         let mut txn = volume.begin().expect("begin");
-        for n in part * 5_000..(part + 1) * 5_000 {
+        for n in part * 2_000..(part + 1) * 2_000 {
             dir::insert(&mut txn, dir, &name(n), file, InodeKind::File).expect("insert");
         }
         txn.commit().expect("commit");
@@ -70,9 +70,9 @@ fn a_hundred_thousand_names_stay_findable() {
         assert!(dir::lookup(&volume, &directory, &name(n)).expect("lookup").is_some(), "{n}");
     }
     assert!(dir::lookup(&volume, &directory, b"embedding-100000.bin").expect("lookup").is_none());
-    for part in 0..20 {
+    for part in 0..50 {
         let mut txn = volume.begin().expect("begin");
-        for n in (part * 5_000..(part + 1) * 5_000).step_by(2) {
+        for n in (part * 2_000..(part + 1) * 2_000).step_by(2) {
             dir::remove(&mut txn, dir, &name(n)).expect("remove");
         }
         txn.commit().expect("commit");
