@@ -15,6 +15,9 @@ use vexfs_io::{OpenOptions, TargetType, open};
 /// Bytes per slab: what an importer hands to a transaction at a time.
 const SLAB_BYTES: usize = 8 << 20;
 
+/// The alignment at which a file is kept in memory.
+const PAGE_BYTES: usize = 4096;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().ok_or("name an npy file")?;
@@ -25,22 +28,27 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let file = File::open(&path)?;
     let bytes = file.metadata()?.len();
-    let mut buffer = vec![0; SLAB_BYTES];
+    // A page boundary, as the file begins at one: where a destination lies 1 to 31 bytes beyond its source modulo 4096,
+    // as a large `Vec` does to the pages of a file, some processors (Zen 3) copy at a fifth of their speed.
+    let mut memory = vec![0; SLAB_BYTES + PAGE_BYTES];
+    let start = memory.as_ptr().align_offset(PAGE_BYTES);
+    let buffer = &mut memory[start..start + SLAB_BYTES];
     let plain = best(|| {
         let mut offset = 0;
         while offset < bytes {
-            offset += file.read_at(&mut buffer, offset)? as u64;
+            offset += file.read_at(buffer, offset)? as u64;
         }
         Ok(())
     })?;
     println!("plain read: {:6.2} GB/s", bytes as f64 / plain / 1e9);
 
+    let mut slab = Vec::new();
     let mut rows = 0;
     let checked = best(|| {
         let mut source = open(Path::new(&path), &options)?;
         let slab_rows = source.rows_within(SLAB_BYTES);
         rows = 0;
-        while let read @ 1.. = source.read_rows(&mut buffer, slab_rows)? {
+        while let read @ 1.. = source.read_rows(&mut slab, slab_rows)? {
             rows += read;
         }
         Ok(())

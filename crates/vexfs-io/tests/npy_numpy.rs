@@ -365,6 +365,54 @@ fn promises_no_file_can_keep_are_refused_without_memory() {
 }
 
 #[test]
+fn an_array_of_many_pieces_is_read_as_one_of_few() {
+    // 3,000 × 333 f32 is four megabytes: many times what is read at once, with no boundary in step with another.
+    let (rows, columns) = (3000u32, 333u32);
+    let value = |row: u32, column: u32| (row * columns + column).wrapping_mul(2_654_435_761) as f32;
+    let expected: Vec<u8> =
+        (0..rows).flat_map(|r| (0..columns).flat_map(move |c| value(r, c).to_le_bytes())).collect();
+    let file = |order: &str, data: &[u8]| {
+        let text = format!("{{'descr': '<f4', 'fortran_order': {order}, 'shape': ({rows}, {columns})}}\n");
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend((text.len() as u16).to_le_bytes());
+        file.extend(text.as_bytes());
+        file.extend(data);
+        file
+    };
+    let transposed: Vec<u8> =
+        (0..columns).flat_map(|c| (0..rows).flat_map(move |r| value(r, c).to_le_bytes())).collect();
+    let row_major = file("False", &expected);
+    let column_major = file("True", &transposed);
+    for max_rows in [1, 197, 1024, usize::MAX] {
+        for memory in [0, 1 << 20, usize::MAX] {
+            let options = OpenOptions { memory, ..OpenOptions::default() };
+            for bytes in [&row_major, &column_major] {
+                let mut source = NpyReader::from_file(bytes.clone(), "x", &options).unwrap();
+                assert!(
+                    drain(&mut source, max_rows).unwrap() == expected,
+                    "{max_rows} rows, memory {memory}"
+                );
+            }
+        }
+        let mut stream =
+            NpyReader::from_stream(Cursor::new(row_major.clone()), "x", &OpenOptions::default()).unwrap();
+        assert!(drain(&mut stream, max_rows).unwrap() == expected, "{max_rows} rows from a stream");
+    }
+
+    // The last number of the last piece, and one beyond the first piece.
+    for index in [expected.len() - 4, 300 << 10] {
+        let (row, column) = ((index / 4) as u32 / columns, (index / 4) as u32 % columns);
+        let mut spoilt = expected.clone();
+        spoilt[index..index + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+        for target_type in [TargetType::F32, TargetType::BF16] {
+            let mut source = NpyReader::from_file(file("False", &spoilt), "x", &target(target_type)).unwrap();
+            let error = drain(&mut source, usize::MAX).unwrap_err();
+            assert!(error.contains(&format!("row {row}, column {column}: NaN")), "{error}");
+        }
+    }
+}
+
+#[test]
 fn ground_truth_is_read_as_row_numbers() {
     let matrix = read_matrix_u64(&fixture("neighbors_i4")).unwrap();
     assert_eq!((matrix.rows, matrix.columns, &matrix.values[..]), (2, 3, &[3, 1, 2, 0, 2, 1][..]));

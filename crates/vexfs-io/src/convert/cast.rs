@@ -36,7 +36,10 @@ pub(super) fn caster(element: ElementType, target: TargetType) -> Cast {
             ElementType::F32 => f32_to_f16,
             _ => to::<f16, 2>(element),
         },
-        TargetType::BF16 => to::<bf16, 2>(element),
+        TargetType::BF16 => match element {
+            ElementType::F32 => f32_to_bf16,
+            _ => to::<bf16, 2>(element),
+        },
         TargetType::I8 => to::<i8, 1>(element),
         TargetType::U8 => to::<u8, 1>(element),
         TargetType::B1 => packer(element),
@@ -136,6 +139,17 @@ fn f32_to_f16(source: &[u8], out: &mut [u8]) -> bool {
     }
     // NaN and infinity stay what they are and overflow becomes infinity, so the result tells all.
     super::finite::all_f16(out)
+}
+
+/// As [`cast`], by rounding the integer that the bits are: to nearest, ties to even, without a branch.
+fn f32_to_bf16(source: &[u8], out: &mut [u8]) -> bool {
+    for (bytes, place) in source.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
+        let bits = u32::from_le_bytes(*bytes);
+        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+        *place = (rounded as u16).to_le_bytes();
+    }
+    // The source is judged too: a NaN may wrap round to a finite number.
+    super::finite::all_f32(source) & super::finite::all_bf16(out)
 }
 
 macro_rules! source {

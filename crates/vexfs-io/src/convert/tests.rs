@@ -162,6 +162,25 @@ fn every_f16_becomes_the_same_f32_by_blocks_as_one_by_one() {
 }
 
 #[test]
+fn f32_becomes_the_bf16_that_the_half_crate_gives() {
+    // Every upper half with lower halves below, at and above the tie.
+    for upper in 0..=u16::MAX {
+        for lower in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {
+            let float = f32::from_bits(u32::from(upper) << 16 | lower);
+            let expected = bf16::from_f32(float);
+            match convert(E::F32, T::BF16, &float.to_le_bytes()) {
+                Ok(bytes) => assert_eq!(bytes, expected.to_le_bytes(), "{float:e}"),
+                Err(_) => assert!(!expected.is_finite(), "{float:e} is refused"),
+            }
+            assert!(
+                expected.is_finite() || convert(E::F32, T::BF16, &float.to_le_bytes()).is_err(),
+                "{float:e}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_first_bad_element_is_named_by_row_and_column() {
     let bytes = |numbers: &[f32]| -> Vec<u8> { numbers.iter().flat_map(|x| x.to_le_bytes()).collect() };
     let rows = bytes(&[1.0, 2.0, 3.0, 4.0, f32::NAN, f32::INFINITY]);

@@ -6,9 +6,12 @@ use std::io;
 
 use crate::read_at::ReadAt;
 
-/// Side of the square tiles that are transposed, in elements: a tile of 8-byte elements and its transpose fill half of
-/// a level-1 cache of 32 KiB.
-const TILE: usize = 32;
+/// How many columns are gathered at a time, in bytes of a row: a cache line, which is then written once and whole.
+const GATHER_BYTES: usize = 64;
+
+/// The length of a column in the slab is made an odd multiple of this, in bytes. At a power of two apart, the columns
+/// gathered together would all fall on the same few places of the cache and drive each other out.
+const STAGGER_BYTES: usize = 64;
 
 /// A column-major array read in row slabs.
 pub(super) struct ColumnSlabs {
@@ -20,9 +23,10 @@ pub(super) struct ColumnSlabs {
     element_bytes: usize,
     /// The most bytes a slab may take; a slab has one row at least.
     memory: usize,
-    /// Column after column, `slab_rows` elements each.
+    /// Column after column, `slab_rows` elements each, `stride` bytes apart.
     slab: Vec<u8>,
     slab_rows: usize,
+    stride: usize,
     /// Rows of the slab that have been handed out.
     used: usize,
     /// First row of the file after the slab.
@@ -48,6 +52,7 @@ impl ColumnSlabs {
             memory,
             slab: Vec::new(),
             slab_rows: 0,
+            stride: 0,
             used: 0,
             next_row: 0,
         }
@@ -85,32 +90,35 @@ impl ColumnSlabs {
         if left == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let rows = (self.memory / (self.columns * self.element_bytes)).clamp(1, left);
-        let size = self.element_bytes as u64;
-        self.slab.resize(rows * self.columns * self.element_bytes, 0);
-        for (column, bytes) in self.slab.chunks_exact_mut(rows * self.element_bytes).enumerate() {
+        // The stagger costs each column less than two of its units.
+        let column_memory = (self.memory / self.columns).saturating_sub(2 * STAGGER_BYTES);
+        let rows = (column_memory / self.element_bytes).clamp(1, left);
+        let bytes = rows * self.element_bytes;
+        self.stride = match rows {
+            1 => bytes,
+            _ => (bytes.div_ceil(STAGGER_BYTES) | 1) * STAGGER_BYTES,
+        };
+        self.slab.resize(self.stride * self.columns, 0);
+        for (column, place) in self.slab.chunks_exact_mut(self.stride).enumerate() {
             let first = column as u64 * self.rows + self.next_row;
-            self.file.read_exact_at(bytes, self.offset + first * size)?;
+            self.file.read_exact_at(&mut place[..bytes], self.offset + first * self.element_bytes as u64)?;
         }
         self.next_row += rows as u64;
         (self.slab_rows, self.used) = (rows, 0);
         Ok(())
     }
 
-    /// Writes rows `used..` of the slab to `out`, tile by tile so that both sides stay in the cache.
+    /// Writes rows `used..` of the slab to `out`, a cache line of columns at a time.
     fn transpose<const N: usize>(&self, out: &mut [u8]) {
-        let (slab, _) = self.slab.as_chunks::<N>();
         let (out, _) = out.as_chunks_mut::<N>();
-        let rows = out.len() / self.columns;
-        for first_row in (0..rows).step_by(TILE) {
-            let tile_rows = TILE.min(rows - first_row);
-            for first_column in (0..self.columns).step_by(TILE) {
-                let tile_columns = TILE.min(self.columns - first_column);
-                for column in first_column..first_column + tile_columns {
-                    let start = column * self.slab_rows + self.used + first_row;
-                    for (row, element) in slab[start..start + tile_rows].iter().enumerate() {
-                        out[(first_row + row) * self.columns + column] = *element;
-                    }
+        let width = GATHER_BYTES / N;
+        let mut columns: Vec<&[[u8; N]]> = Vec::with_capacity(width);
+        for (group, slab) in self.slab.chunks(self.stride * width).enumerate() {
+            columns.clear();
+            columns.extend(slab.chunks_exact(self.stride).map(|column| &column.as_chunks().0[self.used..]));
+            for (row, elements) in out.chunks_exact_mut(self.columns).enumerate() {
+                for (place, column) in elements[group * width..].iter_mut().zip(&columns) {
+                    *place = column[row];
                 }
             }
         }
