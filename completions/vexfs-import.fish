@@ -3,13 +3,13 @@ complete -c vexfs-import -l offset -d 'Byte of the device at which the filesyste
 complete -c vexfs-import -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
 complete -c vexfs-import -l ids -d 'Ids of the rows: a .npy array of integers, or a text with one a line' -r -F
 complete -c vexfs-import -l keys -d 'String keys of the rows, one a line' -r -F
-complete -c vexfs-import -l dtype -d 'Element type, when this import creates the collection [default: that of the data]' -r -f -a "f32\t''
+complete -c vexfs-import -l dtype -d 'Element type of a collection that is created [default: that of the data]' -r -f -a "f32\t''
 f16\t''
 bf16\t''
 i8\t''
 u8\t''
 b1\t''"
-complete -c vexfs-import -l metric -d 'Metric, when this import creates the collection [default: l2, of b1 hamming]' -r -f -a "l2\t''
+complete -c vexfs-import -l metric -d 'Metric of a collection that is created [default: l2, of b1 hamming]' -r -f -a "l2\t''
 cosine\t''
 ip\t''
 hamming\t''"

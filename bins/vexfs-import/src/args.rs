@@ -47,13 +47,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors")]
     pub keys: Option<PathBuf>,
 
-    /// Element type, when this import creates the collection [default: that of the data]
+    /// Element type of a collection that is created [default: that of the data]
     ///
     /// b1 is one bit per dimension. An existing collection has its type: rows are converted to it if no value is lost.
     #[arg(long, value_name = "TYPE", value_parser = dtype(), requires = "vectors")]
     pub dtype: Option<DType>,
 
-    /// Metric, when this import creates the collection [default: l2, of b1 hamming]
+    /// Metric of a collection that is created [default: l2, of b1 hamming]
     ///
     /// l2 is the squared Euclidean distance, cosine is 1 - cos, ip is the negated inner product, hamming counts differing bits
     /// of b1. In all of them smaller is nearer.

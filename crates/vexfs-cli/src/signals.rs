@@ -43,7 +43,7 @@ pub fn interrupted() -> bool {
 mod tests {
     use super::*;
 
-    // The kill by a second signal is proven on a real tool: see the contract tests.
+    // That the second one kills is proven on a process of its own, in tests/signals.rs.
     #[test]
     fn a_signal_sets_the_flag_instead_of_killing() {
         assert!(!interrupted());

@@ -1,0 +1,91 @@
+# VexFS tools. 'make' alone builds; 'make help' lists the rest.
+
+CARGO ?= cargo
+PREFIX ?= /usr
+DESTDIR ?=
+TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
+FUZZ_SECONDS ?= 60
+
+sbindir ?= $(PREFIX)/sbin
+bindir ?= $(PREFIX)/bin
+mandir ?= $(PREFIX)/share/man
+bashdir ?= $(PREFIX)/share/bash-completion/completions
+zshdir ?= $(PREFIX)/share/zsh/site-functions
+fishdir ?= $(PREFIX)/share/fish/vendor_completions.d
+
+# Names under which the tools are installed; cargo accepts no dot, and builds them with a dash in its place.
+SBIN_TOOLS := mkfs.vexfs fsck.vexfs vexfs-dump
+BIN_TOOLS := vexfs-import vexfs-query
+TOOLS := $(SBIN_TOOLS) $(BIN_TOOLS)
+PACKAGES := $(foreach tool,$(TOOLS),--package $(subst .,-,$(tool)))
+
+.PHONY: all help deps build test demo lint generate fuzz bench install uninstall
+
+all: build
+
+help:
+	@echo 'make deps       install what the build needs (root), or say what to install'
+	@echo 'make build      build the tools, optimised'
+	@echo 'make test       build and run all tests'
+	@echo 'make demo       see the tools at work on an image'
+	@echo 'make lint       formatting, clippy, shell scripts, generated files'
+	@echo 'make generate   write man pages and completions from the flags'
+	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)); needs cargo-fuzz'
+	@echo 'make bench      measure'
+	@echo 'make install    into DESTDIR and PREFIX ($(PREFIX)); make uninstall takes it back'
+
+deps:
+	@.ci/deps
+
+build: deps
+	$(CARGO) build --locked --release $(PACKAGES)
+
+test: deps
+	$(CARGO) test --locked --workspace
+
+demo: build
+	demo/run.sh
+
+lint: deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) run --locked --quiet --package xtask -- check
+	@if command -v shellcheck >/dev/null; \
+	then echo 'shellcheck $(SCRIPTS)'; shellcheck $(SCRIPTS); \
+	else echo 'skipped: shellcheck is not installed'; fi
+
+SCRIPTS = .ci/run .ci/deps $(wildcard demo/*.sh benches/*.sh)
+
+generate: deps
+	$(CARGO) run --locked --quiet --package xtask -- generate
+
+# The sanitizers need nightly Rust; the panics, hangs and allocations we look for show without them.
+fuzz: deps
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo 'install it first: cargo install --locked cargo-fuzz'; exit 1; }
+	set -e; for target in $$($(CARGO) fuzz list); do \
+		$(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+bench: build
+	benches/run.sh
+
+# Does not build: whoever may write to PREFIX need not have cargo.
+install:
+	@for tool in $(subst .,-,$(TOOLS)); do \
+		test -x $(TARGET_DIR)/release/$$tool || { echo "$$tool is not built: run 'make build' first" >&2; exit 1; }; \
+	done
+	install -d $(addprefix $(DESTDIR),$(sbindir) $(bindir) $(mandir)/man1 $(mandir)/man8 $(bashdir) $(zshdir) $(fishdir))
+	$(foreach tool,$(SBIN_TOOLS),install -m 755 $(TARGET_DIR)/release/$(subst .,-,$(tool)) $(DESTDIR)$(sbindir)/$(tool) &&) true
+	$(foreach tool,$(BIN_TOOLS),install -m 755 $(TARGET_DIR)/release/$(subst .,-,$(tool)) $(DESTDIR)$(bindir)/$(tool) &&) true
+	install -m 644 man/*.1 $(DESTDIR)$(mandir)/man1
+	install -m 644 man/*.8 $(DESTDIR)$(mandir)/man8
+	$(foreach tool,$(TOOLS),install -m 644 completions/$(tool).bash $(DESTDIR)$(bashdir)/$(tool) &&) true
+	install -m 644 $(addprefix completions/_,$(TOOLS)) $(DESTDIR)$(zshdir)
+	install -m 644 $(foreach tool,$(TOOLS),completions/$(tool).fish) $(DESTDIR)$(fishdir)
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(sbindir)/,$(SBIN_TOOLS)) $(addprefix $(DESTDIR)$(bindir)/,$(BIN_TOOLS))
+	rm -f $(addprefix $(DESTDIR)$(mandir)/man1/,$(notdir $(wildcard man/*.1)))
+	rm -f $(addprefix $(DESTDIR)$(mandir)/man8/,$(notdir $(wildcard man/*.8)))
+	rm -f $(addprefix $(DESTDIR)$(bashdir)/,$(TOOLS)) $(addprefix $(DESTDIR)$(zshdir)/_,$(TOOLS))
+	rm -f $(foreach tool,$(TOOLS),$(DESTDIR)$(fishdir)/$(tool).fish)
