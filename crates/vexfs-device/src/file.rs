@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::device::check_range;
+use crate::lock::LockedFile;
 use crate::open::{
     FileKind, IMAGE_SECTOR, OpenMode, OpenOptions, Opened, failed, open, open_error, take_locks,
 };
@@ -24,7 +25,7 @@ use crate::{Device, DeviceError, IoOp, Mapping, ReadOnlyCause, Run, ioctl};
 #[derive(Debug)]
 pub struct FileDevice {
     name: String,
-    file: Arc<File>,
+    file: Arc<LockedFile>,
     kind: FileKind,
     mode: OpenMode,
     /// Where the window begins in the file, and its length.
@@ -33,8 +34,6 @@ pub struct FileDevice {
     sector_size: u32,
     /// A flush has failed; see [`Device::flush`].
     has_lost_writes: AtomicBool,
-    /// Held for their locks.
-    _locks: Vec<File>,
     /// The image file that this device created.
     created: Option<PathBuf>,
 }
@@ -56,7 +55,7 @@ impl FileDevice {
             0 => path.display().to_string(),
             offset => format!("{}?offset={offset}", path.display()),
         };
-        let Opened { file, kind, size, sector_size, locks } = open(path, &name, options)?;
+        let Opened { file, kind, size, sector_size } = open(path, &name, options)?;
         Ok(Self {
             name,
             file: Arc::new(file),
@@ -66,7 +65,6 @@ impl FileDevice {
             len: size - options.offset,
             sector_size,
             has_lost_writes: AtomicBool::new(false),
-            _locks: locks,
             created: None,
         })
     }
@@ -89,7 +87,12 @@ impl FileDevice {
             .mode(0o644)
             .open(path)
             .map_err(|source| open_error(&name, source))?;
-        let mut device = Self {
+        let mut file = LockedFile::new(file);
+        let locked = file
+            .metadata()
+            .map_err(|source| failed(&name, "create", source))
+            .and_then(|meta| take_locks(&System::live(), &mut file, &name, &meta, OpenOptions::read_write()));
+        let device = Self {
             name,
             file: Arc::new(file),
             kind: FileKind::Image,
@@ -98,14 +101,10 @@ impl FileDevice {
             len: size,
             sector_size: IMAGE_SECTOR,
             has_lost_writes: AtomicBool::new(false),
-            _locks: Vec::new(),
             created: Some(path.to_owned()),
         };
-        match device.prepare_created() {
-            Ok(locks) => {
-                device._locks = locks;
-                Ok(device)
-            }
+        match locked.and_then(|()| device.prepare_created()) {
+            Ok(()) => Ok(device),
             Err(error) => {
                 // The error that made the file useless is the one to tell.
                 let _ = device.remove_created();
@@ -114,11 +113,9 @@ impl FileDevice {
         }
     }
 
-    /// Locks the file just created, gives it its length, and makes its name durable.
-    fn prepare_created(&self) -> Result<Vec<File>, DeviceError> {
+    /// Gives the file just created its length, and makes its name durable.
+    fn prepare_created(&self) -> Result<(), DeviceError> {
         let create_error = |source| failed(&self.name, "create", source);
-        let meta = self.file.metadata().map_err(create_error)?;
-        let locks = take_locks(&System::live(), &self.file, &self.name, &meta, OpenOptions::read_write())?;
         self.file.set_len(self.len).map_err(create_error)?;
         self.file.sync_all().map_err(create_error)?;
         if let Some(path) = &self.created {
@@ -128,7 +125,7 @@ impl FileDevice {
                 let _ = folder.sync_all();
             }
         }
-        Ok(locks)
+        Ok(())
     }
 
     /// Removes the image file that [`create`](Self::create) made. A device that was merely opened is left alone.
@@ -215,7 +212,7 @@ impl FileDevice {
     fn fallocate(&self, flags: FallocateFlags, offset: u64, len: u64) -> Result<(), Errno> {
         let off_t = |value| libc::off_t::try_from(value).map_err(|_| Errno::EFBIG);
         let (start, len) = (off_t(self.base + offset)?, off_t(len)?);
-        retry(|| fallocate(&*self.file, flags, start, len))
+        retry(|| fallocate(&**self.file, flags, start, len))
     }
 
     /// Applies `call` to the whole sectors of a range of a block device, step by step; returns the range they form.

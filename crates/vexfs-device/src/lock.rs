@@ -7,6 +7,7 @@
 //! programs, which lie where the data is.
 
 use std::fs::File;
+use std::ops::Deref;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -21,6 +22,15 @@ pub(crate) enum Access {
     Write,
 }
 
+impl Access {
+    fn lock_type(self) -> libc::c_int {
+        match self {
+            Access::Read => libc::F_RDLCK,
+            Access::Write => libc::F_WRLCK,
+        }
+    }
+}
+
 /// Part of a device: `start ..`, or `start .. start + len`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
@@ -33,9 +43,50 @@ impl Span {
     pub(crate) const WHOLE: Span = Span { start: 0, len: None };
 }
 
+/// An open file and the locks that protect it, given back when it is dropped.
+///
+/// Closing would give them back too, but not before every copy of the descriptor is closed, and another thread that is just
+/// starting a program has copied them all for a moment.
+#[derive(Debug)]
+pub(crate) struct LockedFile {
+    file: File,
+    /// Holds the lock in the file behind a loop device.
+    behind: Option<File>,
+}
+
+impl LockedFile {
+    /// A file that is not locked so far.
+    pub(crate) fn new(file: File) -> Self {
+        Self { file, behind: None }
+    }
+
+    /// Keeps a file that has been locked as well.
+    pub(crate) fn keep_behind(&mut self, behind: File) {
+        self.behind = Some(behind);
+    }
+}
+
+impl Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        for file in self.behind.iter().chain([&self.file]) {
+            let all = request(libc::F_UNLCK, LOCK_BASE, Span::WHOLE);
+            // What fails here is done by closing.
+            let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&all));
+        }
+    }
+}
+
 /// Takes the lock, or says how those hold it who are in the way.
 pub(crate) fn try_lock(file: &File, access: Access, span: Span) -> Result<Result<(), Access>, Errno> {
-    let request = request(access, LOCK_BASE, span);
+    let request = request(access.lock_type(), LOCK_BASE, span);
     match fcntl(file, FcntlArg::F_OFD_SETLK(&request)) {
         Ok(_) => Ok(Ok(())),
         // The holder may have gone between the two calls; then it was a writer as likely as not.
@@ -46,13 +97,13 @@ pub(crate) fn try_lock(file: &File, access: Access, span: Span) -> Result<Result
 
 /// Who would be in the way of taking the lock.
 pub(crate) fn holder(file: &File, access: Access, span: Span) -> Result<Option<Access>, Errno> {
-    query(file, request(access, LOCK_BASE, span))
+    query(file, request(access.lock_type(), LOCK_BASE, span))
 }
 
 /// Whether a program that is not of this family has locked bytes of the file itself, as virtual machines do with their disks.
 pub(crate) fn is_locked_by_others(file: &File) -> Result<bool, Errno> {
     let data = Span { start: 0, len: Some(LOCK_BASE) };
-    Ok(query(file, request(Access::Write, 0, data))?.is_some())
+    Ok(query(file, request(libc::F_WRLCK, 0, data))?.is_some())
 }
 
 fn query(file: &File, mut request: libc::flock) -> Result<Option<Access>, Errno> {
@@ -64,11 +115,7 @@ fn query(file: &File, mut request: libc::flock) -> Result<Option<Access>, Errno>
     })
 }
 
-fn request(access: Access, base: u64, span: Span) -> libc::flock {
-    let kind = match access {
-        Access::Read => libc::F_RDLCK,
-        Access::Write => libc::F_WRLCK,
-    };
+fn request(kind: libc::c_int, base: u64, span: Span) -> libc::flock {
     // Offsets end at 2^63 - 1. A start of 2^62 or more names no byte of any device; the last lock byte stands for it.
     let start = (base + span.start.min(LOCK_BASE - 1)) as i64;
     let len = span.len.map_or(0, |len| len.clamp(1, (i64::MAX - start) as u64 + 1)) as i64;
@@ -125,8 +172,29 @@ mod tests {
     fn a_lock_of_another_program_on_the_data_is_seen() {
         let image = tempfile::NamedTempFile::new().expect("file");
         let (other, mine) = (open(image.path()), open(image.path()));
-        let byte_100 = request(Access::Read, 0, Span { start: 100, len: Some(1) });
+        let byte_100 = request(libc::F_RDLCK, 0, Span { start: 100, len: Some(1) });
         fcntl(&other, FcntlArg::F_OFD_SETLK(&byte_100)).expect("lock");
         assert_eq!(is_locked_by_others(&mine), Ok(true));
+    }
+
+    #[test]
+    fn a_dropped_file_is_free_although_a_copy_of_its_descriptor_is_open() {
+        let upper = tempfile::NamedTempFile::new().expect("file");
+        let lower = tempfile::NamedTempFile::new().expect("file");
+        let mut locked = LockedFile::new(open(upper.path()));
+        let lower_file = open(lower.path());
+        assert_eq!(try_lock(&locked, Access::Write, Span::WHOLE), Ok(Ok(())));
+        assert_eq!(try_lock(&lower_file, Access::Write, Span::WHOLE), Ok(Ok(())));
+        // As a child process has between its fork and the start of its program.
+        let copies = (locked.try_clone().expect("copy"), lower_file.try_clone().expect("copy"));
+        locked.keep_behind(lower_file);
+        for path in [upper.path(), lower.path()] {
+            assert_eq!(holder(&open(path), Access::Read, Span::WHOLE), Ok(Some(Access::Write)));
+        }
+        drop(locked);
+        for path in [upper.path(), lower.path()] {
+            assert_eq!(holder(&open(path), Access::Write, Span::WHOLE), Ok(None));
+        }
+        drop(copies);
     }
 }

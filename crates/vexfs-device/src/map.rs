@@ -7,7 +7,6 @@
 mod region;
 mod segments;
 
-use std::fs::File;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use nix::errno::Errno;
 use nix::sys::mman::MmapAdvise;
 
 use crate::buffer::AlignedBuf;
+use crate::lock::LockedFile;
 use crate::{Device, DeviceError, IoOp, Run};
 
 use region::{Region, page_size};
@@ -67,7 +67,7 @@ impl Mapping {
     /// Maps the runs of `device`, whose first byte is byte `base` of `file`; reads them where they cannot be mapped.
     pub(crate) fn map_file(
         device: &impl Device,
-        file: &Arc<File>,
+        file: &Arc<LockedFile>,
         base: u64,
         runs: &[Run],
     ) -> Result<Self, DeviceError> {

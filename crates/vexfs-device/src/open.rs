@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, eaccess};
 
 use crate::busy::{self, LoopBacking};
-use crate::lock::{self, Access, Span};
+use crate::lock::{self, Access, LockedFile, Span};
 use crate::system::{System, number_of, read_number};
 use crate::{BusyReason, DeviceError, ReadOnlyCause, ioctl};
 
@@ -79,13 +79,11 @@ pub enum FileKind {
 /// An open device with what the system says about it.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) file: File,
+    pub(crate) file: LockedFile,
     pub(crate) kind: FileKind,
     /// Length of the whole file or device in bytes.
     pub(crate) size: u64,
     pub(crate) sector_size: u32,
-    /// Descriptors that hold the lock elsewhere than `file` does: the file behind a loop device.
-    pub(crate) locks: Vec<File>,
 }
 
 /// Sector of an image file in bytes: what loop devices show, and what every disk writes as a whole.
@@ -118,10 +116,15 @@ pub(crate) fn open(path: &Path, name: &str, options: OpenOptions) -> Result<Open
             return Err(DeviceError::Busy { device: name.to_owned(), reason });
         }
     }
-    let locks = take_locks(&system, &file, name, &meta, options)?;
+    let mut file = LockedFile::new(file);
+    take_locks(&system, &mut file, name, &meta, options)?;
 
+    // Measured under the lock: before it, a writer may have been at work.
     let (size, sector_size) = match kind {
-        FileKind::Image => (meta.len(), IMAGE_SECTOR),
+        FileKind::Image => {
+            let meta = file.metadata().map_err(|source| failed(name, "read its size", source))?;
+            (meta.len(), IMAGE_SECTOR)
+        }
         FileKind::BlockDevice => measure(&file, name)?,
     };
     if options.offset > size {
@@ -132,17 +135,17 @@ pub(crate) fn open(path: &Path, name: &str, options: OpenOptions) -> Result<Open
             size,
         });
     }
-    Ok(Opened { file, kind, size, sector_size, locks })
+    Ok(Opened { file, kind, size, sector_size })
 }
 
 /// Takes the tools' lock on the window, also in the file behind a loop device.
 pub(crate) fn take_locks(
     system: &System,
-    file: &File,
+    file: &mut LockedFile,
     name: &str,
     meta: &Metadata,
     options: OpenOptions,
-) -> Result<Vec<File>, DeviceError> {
+) -> Result<(), DeviceError> {
     let access = match options.mode {
         OpenMode::ReadOnly => Access::Read,
         OpenMode::ReadWrite => Access::Write,
@@ -166,12 +169,11 @@ pub(crate) fn take_locks(
             return Err(busy(BusyReason::LockedByProgram));
         }
     }
-    let mut locks = Vec::new();
     if let Some(backing) = LoopBacking::of(system, meta, access) {
         lock(&backing.file, backing.span(window))?;
-        locks.push(backing.file);
+        file.keep_behind(backing.file);
     }
-    Ok(locks)
+    Ok(())
 }
 
 /// Tries at opening a block device that somebody holds without showing a reason: udev and the like look at devices for
@@ -203,15 +205,13 @@ fn open_for_writing(
         }
         if allow_busy && tries == 0 {
             options.custom_flags(0);
-        } else if let Some(reason) = busy::busy_reason(path) {
-            // Known holders stay; an unknown one may be gone in a moment.
+        } else {
+            // Known holders stay; one that nothing tells of may be gone in a moment.
+            let reason = busy::busy_reason(path).unwrap_or(BusyReason::OpenedExclusively);
             if reason != BusyReason::OpenedExclusively || tries >= BRIEF_HOLDER_TRIES {
                 return Err(DeviceError::Busy { device: name.to_owned(), reason });
             }
             sleep(BRIEF_HOLDER_PAUSE);
-        } else if tries >= BRIEF_HOLDER_TRIES {
-            let reason = BusyReason::OpenedExclusively;
-            return Err(DeviceError::Busy { device: name.to_owned(), reason });
         }
         tries += 1;
     };

@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
-use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -15,6 +14,7 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonym
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::Segments;
+use crate::lock::LockedFile;
 use crate::sigbus::{self, Registration};
 use crate::{DeviceError, IoOp};
 
@@ -34,7 +34,7 @@ pub(super) struct Region {
     len: usize,
     /// Bytes of address space, a multiple of the page.
     reserved: NonZeroUsize,
-    file: Arc<File>,
+    file: Arc<LockedFile>,
     base: u64,
     pub(super) segments: Arc<Segments>,
 }
@@ -48,7 +48,7 @@ unsafe impl Sync for Region {}
 impl Region {
     /// All segments begin on a page of the file, all but the last end on one, and `len`, their sum, is not 0.
     pub(super) fn new(
-        file: &Arc<File>,
+        file: &Arc<LockedFile>,
         base: u64,
         segments: &Arc<Segments>,
         len: usize,
@@ -87,7 +87,7 @@ impl Region {
                     size.ok_or(Errno::EINVAL)?,
                     ProtFlags::PROT_READ,
                     MapFlags::MAP_SHARED | MapFlags::MAP_FIXED,
-                    &**file,
+                    &***file,
                     offset,
                 )
             }?;
