@@ -73,7 +73,7 @@ pub trait Device: Send + Sync + std::fmt::Debug {
 
     /// Tells the device that `len` bytes at `offset` are not needed; afterwards their contents are undefined.
     ///
-    /// Returns `false` where the device cannot discard: then nothing has changed.
+    /// Returns `false` where the device cannot discard. Contents are undefined then, too: it may have begun.
     ///
     /// # Errors
     /// As [`write_at`](Self::write_at).

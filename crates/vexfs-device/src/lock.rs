@@ -5,6 +5,9 @@
 //! one process exclude each other as two processes do), ends with the descriptor whatever happens to the process, and
 //! meets neither `flock`, which systemd and udev hold on a device while they run a tool on it, nor the byte locks of other
 //! programs, which lie where the data is.
+//!
+//! The system keeps these locks by device node. Writers that reach one device through two nodes (a disk and its partition, a
+//! second node in a container) still meet at `O_EXCL`; a reader beside such a writer is not noticed.
 
 use std::fs::File;
 use std::ops::Deref;

@@ -23,8 +23,8 @@ use segments::lay_out;
 
 /// Runs of a device, side by side in memory, read-only. Made by [`Device::map`].
 ///
-/// The first byte lies on a multiple of [`MAPPING_ALIGN`](crate::MAPPING_ALIGN). The mapping keeps the device's file open and
-/// locked for as long as it lives.
+/// The first byte lies on a multiple of [`MAPPING_ALIGN`](crate::MAPPING_ALIGN). A mapping that shows the
+/// device itself, not a copy, keeps it open and locked for as long as it lives.
 #[derive(Debug)]
 pub struct Mapping {
     bytes: Bytes,
@@ -81,14 +81,12 @@ impl Mapping {
         if !is_paged || len == 0 {
             return Self::read_from(device, runs);
         }
-        match Region::new(file, base, &Arc::new(segments), len) {
-            Ok(region) => {
-                let segments = Arc::clone(&region.segments);
-                Ok(Self { bytes: Bytes::Mapped(region), segments, faults: Vec::new() })
-            }
+        let segments = Arc::new(segments);
+        match Region::new(file, base, &segments, len) {
+            Ok(region) => Ok(Self { bytes: Bytes::Mapped(region), segments, faults: Vec::new() }),
             // A filesystem that cannot map, or more runs than the system allows mappings.
             Err(Errno::ENODEV | Errno::ENOMEM) => Self::read_from(device, runs),
-            Err(errno) => Err(lay_out(device, runs)?.0.error(IoOp::Map, 0..len, errno)),
+            Err(errno) => Err(segments.error(IoOp::Map, 0..len, errno)),
         }
     }
 

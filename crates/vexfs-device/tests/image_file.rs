@@ -280,6 +280,9 @@ fn a_window_off_the_page_is_read_instead_of_mapped() {
     let device = FileDevice::open(&path, OpenOptions::read_only().offset(512)).expect("open");
     let runs = [Run { offset: 8192 - 512, len: 4096 }, Run { offset: 4096 - 512, len: 4096 }];
     check_mapping(&device.map(&runs).expect("map"), &[2, 1]);
+    // On the page of the window, not of the file.
+    let mapping = device.map(&[Run { offset: 4096, len: 4096 }]).expect("map");
+    assert_eq!((mapping[0], mapping[4096 - 513], mapping[4096 - 512]), (1, 1, 2));
     let odd = device.map(&[Run { offset: 4095 - 512, len: 3 }, Run { offset: 0, len: 1 }]).expect("map");
     assert_eq!(*odd, [0, 1, 1, 0]);
 }

@@ -36,7 +36,7 @@ pub(super) struct Region {
     reserved: NonZeroUsize,
     file: Arc<LockedFile>,
     base: u64,
-    pub(super) segments: Arc<Segments>,
+    segments: Arc<Segments>,
 }
 
 // SAFETY: the region is read-only memory that belongs to this value alone until it is dropped; nothing in it is tied to the
