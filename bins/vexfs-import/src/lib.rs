@@ -4,7 +4,12 @@
 //! the completions.
 
 pub mod args;
+mod copy;
+mod identity;
+mod normalize;
+mod rows;
 mod run;
+mod target;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,11 @@
 //! the completions.
 
 pub mod args;
+mod print;
+mod recall;
 mod run;
+mod source;
+mod stats;
 
 use std::process::ExitCode;
 

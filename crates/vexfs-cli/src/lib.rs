@@ -5,7 +5,7 @@
 //! the exit code its [`Family`] promises, and words errors alike everywhere. Results go to [`Output`], everything else
 //! to [`Report`]; [`DeviceArgs`](args::DeviceArgs) finds the device that was meant.
 //!
-//! This crate does no work on filesystems: of a device it reads a superblock, to tell label and UUID.
+//! This crate does no work on filesystems: it opens the one that is meant, or reads a superblock to tell label and UUID.
 //!
 //! # Reading order
 //! [`exit`], [`run`] and [`error`] are the frame of a tool; [`args`], [`size`] and [`extended`] its flags; [`device`] what they
@@ -38,6 +38,7 @@
 //! ```
 
 pub mod args;
+pub mod clock;
 pub mod device;
 pub mod error;
 pub mod exit;
@@ -48,6 +49,7 @@ pub mod report;
 pub mod run;
 pub mod signals;
 pub mod size;
+pub mod volume;
 
 pub use device::{DeviceSpec, Located};
 pub use error::{Interrupted, Usage, WithHint};

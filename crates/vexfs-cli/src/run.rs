@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 
 use crate::error::{self, Interrupted, Usage};
 use crate::exit::{Family, Outcome};
-use crate::output::{Output, printable_lines};
+use crate::output::{Output, printable_lines, stdout_error};
 use crate::panic;
 
 /// Runs a tool on the arguments of this process; the whole body of its `main`.
@@ -55,20 +55,16 @@ fn work<A, R: Outcome>(
 ) -> u8 {
     let mut out = match Output::stdout(family) {
         Ok(out) => out,
-        Err(source) => return fail(family, name, &stdout_error(source)),
+        Err(source) => return fail(family, name, &stdout_error(&source).into()),
     };
     let outcome = run(args, &mut out);
     let flushed = out.flush();
     match (outcome, flushed) {
         (_, _) if out.reader_is_gone() => 0,
         (Ok(outcome), Ok(())) => outcome.code(),
-        (Ok(_), Err(source)) => fail(family, name, &stdout_error(source)),
+        (Ok(_), Err(source)) => fail(family, name, &source.into()),
         (Err(error), _) => fail(family, name, &error),
     }
-}
-
-fn stdout_error(source: io::Error) -> anyhow::Error {
-    anyhow::Error::new(source).context("cannot write to standard output")
 }
 
 /// Prints help or version, or says what is wrong with the arguments.
@@ -76,7 +72,7 @@ fn answer(family: Family, name: &str, unparsed: &clap::Error) -> u8 {
     if matches!(unparsed.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return match unparsed.print().and_then(|()| io::stdout().flush()) {
             Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
-                fail(family, name, &stdout_error(source))
+                fail(family, name, &stdout_error(&source).into())
             }
             _ => 0,
         };

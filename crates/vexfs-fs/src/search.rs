@@ -85,6 +85,19 @@ impl Searcher {
         &self.rows
     }
 
+    /// Dimension of the vectors.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The elements of a stored row, widened to f32, which is exact.
+    ///
+    /// # Errors
+    /// Device errors; damage of the row.
+    pub fn row_values(&self, row: u64) -> Result<Vec<f32>> {
+        Ok(reference::widen(self.dtype, self.rows.bytes(row..row + 1)?))
+    }
+
     /// Whether the rows are bits, so that queries are given as bits too.
     pub fn is_binary(&self) -> bool {
         self.dtype == vexfs_ann::DType::B1
@@ -113,11 +126,10 @@ impl Searcher {
     /// # Errors
     /// Device errors; damage of the row.
     pub fn query_of_row(&self, row: u64) -> Result<Queries> {
-        let bytes = self.rows.bytes(row..row + 1)?;
         if self.is_binary() {
-            return self.bit_queries(bytes, self.dim);
+            return self.bit_queries(self.rows.bytes(row..row + 1)?, self.dim);
         }
-        self.queries(&reference::widen(self.dtype, bytes), self.dim)
+        self.queries(&self.row_values(row)?, self.dim)
     }
 
     /// The distance of query `query` to a stored row, as the search computes it.
@@ -157,7 +169,8 @@ impl Searcher {
         let per_chunk = (CHUNK_BYTES / row_bytes).max(1);
         let chunks = self.rows.len().div_ceil(per_chunk);
         let work = self.rows.len().saturating_mul(row_bytes).saturating_mul(queries.len() as u64);
-        let threads = if work < PARALLEL_WORK { 1 } else { (threads as u64).clamp(1, chunks.max(1)) as usize };
+        let threads =
+            if work < PARALLEL_WORK { 1 } else { (threads as u64).clamp(1, chunks.max(1)) as usize };
         let scan = Scan {
             searcher: self,
             per_chunk,
@@ -172,7 +185,8 @@ impl Searcher {
             scan.work(&mut result);
         } else {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            let pool = pool.map_err(|e| FsError::BadCollection(format!("cannot start {threads} threads: {e}")))?;
+            let pool =
+                pool.map_err(|e| FsError::BadCollection(format!("cannot start {threads} threads: {e}")))?;
             let parts = pool.broadcast(|_| {
                 let mut part = ExactScan::new(queries, k).map_err(query_error)?;
                 scan.work(&mut part);

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use vexfs_format::superblock::{self, Superblock};
 
 use super::Located;
+use crate::WithHint;
 use crate::output::printable;
 
 /// A device with a VexFS on it.
@@ -50,7 +51,9 @@ struct Search {
 /// There is none, or more than one; the message lists them. This machine does not list its block devices.
 pub fn only_one() -> anyhow::Result<Located> {
     let search = Search::of(&vexfs_device::block_devices()?, 0);
-    Ok(Located { path: search.only("no device is named, and", |_| true)?, offset: 0 })
+    let path =
+        search.only("no device is named, and", |_| true).hint("name it with -d, or in VEXFS_DEVICE")?;
+    Ok(Located { path, offset: 0 })
 }
 
 /// The one device whose VexFS, `offset` bytes into it, is as `wanted` says.
@@ -80,10 +83,8 @@ impl Search {
         let fitting: Vec<&Candidate> = self.found.iter().filter(|candidate| wanted(candidate)).collect();
         let mut message = match fitting.as_slice() {
             [one] => return Ok(one.path.clone()),
-            [] => format!("{subject} no such VexFS is on this machine's block devices ({})", self.extent()),
-            several => {
-                format!("{subject} {} VexFS filesystems are possible; name one with -d", several.len())
-            }
+            [] => format!("{subject} no block device of this machine has such a VexFS ({})", self.extent()),
+            several => format!("{subject} {} VexFS filesystems fit", several.len()),
         };
         let shown: Vec<&Candidate> = if fitting.is_empty() { self.found.iter().collect() } else { fitting };
         for candidate in shown {
@@ -96,7 +97,7 @@ impl Search {
     fn extent(&self) -> String {
         let mut text = format!("{} looked at", self.looked_at);
         if self.forbidden > 0 {
-            let _ = write!(text, ", {} of which only root may read", self.forbidden);
+            let _ = write!(text, ", {} of which may not be read by this user", self.forbidden);
         }
         text
     }
@@ -155,7 +156,7 @@ mod tests {
         let (_folder, devices) = machine(&[("a", Some(("Vec\u{1b}", 7))), ("b", Some(("", 8)))], 0);
         let message = Search::of(&devices, 0).only("", |_| true).expect_err("two").to_string();
         for part in [
-            "2 VexFS filesystems",
+            "2 VexFS filesystems fit",
             "/a  LABEL=Vec\\u{1b}  UUID=00000000-0000-0000-0000-000000000007",
             "/b  UUID=00000000-0000-0000-0000-000000000008",
         ] {

@@ -100,9 +100,15 @@ impl Sink {
                 self.reader_is_gone = true;
                 if self.ends_with_its_reader { Err(source) } else { Ok(instead) }
             }
-            other => other,
+            Err(source) if source.kind() == io::ErrorKind::Interrupted => Err(source),
+            other => other.map_err(|source| stdout_error(&source)),
         }
     }
+}
+
+/// `source`, with what it stopped: tools write in many places, and say what failed in none of them.
+pub(crate) fn stdout_error(source: &io::Error) -> io::Error {
+    io::Error::new(source.kind(), format!("cannot write to standard output: {source}"))
 }
 
 impl Write for Sink {

@@ -1,5 +1,7 @@
 //! From ids and keys to rows and back.
 
+use std::collections::{HashMap, HashSet};
+
 use vexfs_format::collection::{
     FLAG_IDS, FLAG_KEYS, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS,
 };
@@ -76,6 +78,32 @@ impl Identities {
     /// Whether rows are called by keys.
     pub fn has_keys(&self) -> bool {
         self.keys.is_some()
+    }
+
+    /// Whether the id of a row is its number.
+    pub fn ids_are_rows(&self) -> bool {
+        self.ids.is_none()
+    }
+
+    /// The rows of the ids in `wanted`; ids that no row has are left out.
+    ///
+    /// # Complexity
+    /// One pass over eight bytes for each row.
+    ///
+    /// # Errors
+    /// Device errors; damage of the stream.
+    pub fn rows_of_ids(&self, wanted: &HashSet<u64>) -> Result<HashMap<u64, u64>> {
+        let mut found = HashMap::new();
+        let Some(ids) = &self.ids else {
+            return Ok(wanted.iter().filter(|&&id| id < self.rows).map(|&id| (id, id)).collect());
+        };
+        for (number, row) in ids.all()?.as_chunks::<8>().0.iter().zip(0..) {
+            let id = u64::from_le_bytes(*number);
+            if wanted.contains(&id) {
+                found.insert(id, row);
+            }
+        }
+        Ok(found)
     }
 
     /// The id of a row.

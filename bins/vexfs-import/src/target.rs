@@ -1,0 +1,164 @@
+//! What the rows become: the kind of the collection they go to, or of the one they create.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use vexfs_cli::args::{DEFAULT_COLLECTION, metric_for};
+use vexfs_cli::{Usage, WithHint};
+use vexfs_format::InodeNo;
+use vexfs_format::codes::{DType, InodeKind};
+use vexfs_format::collection::{DIM_MAX, FLAG_NORMALIZED};
+use vexfs_fs::collection::Collection;
+use vexfs_fs::collection::create::CollectionSpec;
+use vexfs_fs::path::{LastLink, resolve, split_last};
+use vexfs_fs::{FsError, Volume};
+use vexfs_io::{OpenOptions, RowSource, TargetType};
+
+use crate::args::Args;
+
+/// The files of an import, open at their first row.
+pub(crate) type Sources<'a> = Vec<(&'a Path, Box<dyn RowSource>)>;
+
+/// The kind of collection that the rows go to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) spec: CollectionSpec,
+    /// Rows of the collection; `None` when it does not exist.
+    rows: Option<u64>,
+}
+
+impl Target {
+    /// Looks at the collection, or at the first file when there is none, and opens all files.
+    pub(crate) fn open<'a>(args: &'a Args, volume: &Volume) -> anyhow::Result<(Self, Sources<'a>)> {
+        let name = args.collection.name();
+        let mut paths = args.vectors.iter().map(PathBuf::as_path);
+        let mut sources = Vec::new();
+        let target = match Collection::open(volume, name) {
+            Ok(collection) => {
+                let spec = CollectionSpec {
+                    dim: collection.desc.dim.get(),
+                    dtype: collection.desc.dtype(),
+                    metric: collection.desc.metric(),
+                    normalized: collection.desc.has(FLAG_NORMALIZED),
+                };
+                agrees("--dtype", args.dtype, spec.dtype, name)?;
+                agrees("--metric", args.metric, spec.metric, name)?;
+                Self { spec, rows: Some(collection.rows()) }
+            }
+            Err(FsError::NotFound { .. }) => {
+                let first = paths.next().ok_or_else(|| Usage::new("no file of vectors"))?;
+                let source = vexfs_io::open(first, &options(args, args.dtype.map(target_type)))?;
+                let spec = spec_of(args, first, &*source)?;
+                sources.push((first, source));
+                Self { spec, rows: None }
+            }
+            Err(e) => return Err(e.into()),
+        };
+        if args.normalize && matches!(target.spec.dtype, DType::I8 | DType::U8 | DType::B1) {
+            let dtype = target.spec.dtype;
+            return Err(Usage::new(format!("--normalize: vectors of {dtype} cannot be scaled to length 1")))
+                .hint("store them as f32, f16 or bf16: --dtype, with a collection that does not exist");
+        }
+        for path in paths {
+            sources.push((path, target.open_file(args, path)?));
+        }
+        Ok((target, sources))
+    }
+
+    /// Opens a file whose rows fit.
+    fn open_file(&self, args: &Args, path: &Path) -> anyhow::Result<Box<dyn RowSource>> {
+        let source = vexfs_io::open(path, &options(args, Some(target_type(self.spec.dtype))))?;
+        let (found, expected) = (source.dim(), self.spec.dim as usize);
+        if found != expected {
+            let what = format!("collection {}", args.collection.name());
+            let error = Err(FsError::WrongDimension { what, found, expected })
+                .with_context(|| path.display().to_string());
+            return error.hint(self.way_out(args, found));
+        }
+        Ok(source)
+    }
+
+    /// What to do about rows of another dimension.
+    fn way_out(&self, args: &Args, found: usize) -> String {
+        let name = args.collection.name();
+        match self.rows {
+            Some(0) if name == DEFAULT_COLLECTION => format!(
+                "name another collection, which is made from the data (-c NAME), or format again with mkfs.vexfs -D {found}"
+            ),
+            Some(_) => "name another collection, which is made from the data: -c NAME".to_owned(),
+            None => "all files of one import have the same dimension".to_owned(),
+        }
+    }
+}
+
+/// The collection that is made from the data.
+fn spec_of(args: &Args, path: &Path, source: &dyn RowSource) -> anyhow::Result<CollectionSpec> {
+    let dtype = dtype_of(source.target());
+    let dim =
+        u32::try_from(source.dim()).ok().filter(|dim| (1..=DIM_MAX).contains(dim)).with_context(|| {
+            format!("{}: dimension {} is not between 1 and {DIM_MAX}", path.display(), source.dim())
+        })?;
+    Ok(CollectionSpec { dim, dtype, metric: metric_for(dtype, args.metric)?, normalized: args.normalize })
+}
+
+fn agrees<T: PartialEq + std::fmt::Display>(
+    flag: &str,
+    asked: Option<T>,
+    has: T,
+    name: &str,
+) -> Result<(), Usage> {
+    match asked {
+        Some(asked) if asked != has => Err(Usage::new(format!(
+            "{flag} {asked}: collection {name} exists with {has}; leave the flag out"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn options(args: &Args, target: Option<TargetType>) -> OpenOptions {
+    // Half for the slabs of a column-major file; the rest for the rows under way.
+    let memory = usize::try_from(args.memory / 2).unwrap_or(usize::MAX);
+    OpenOptions { target, memory, ..OpenOptions::default() }
+}
+
+/// Directory and name for a collection that does not exist; `None` when it need not be made.
+pub(crate) fn parent_of_new(
+    volume: &Volume,
+    path: &str,
+    needed: bool,
+) -> anyhow::Result<Option<(InodeNo, String)>> {
+    if !needed {
+        return Ok(None);
+    }
+    let (parent, name) = split_last(path)?;
+    let directory = resolve(volume, parent, LastLink::Follow)
+        .with_context(|| format!("collection {path} does not exist"))
+        .hint("its directory must exist before it")?;
+    if directory.kind() != InodeKind::Directory {
+        let found = directory.kind().name();
+        return Err(FsError::WrongKind { path: parent.to_owned(), found, expected: "directory" }.into());
+    }
+    Ok(Some((directory.number(), name.to_owned())))
+}
+
+fn target_type(dtype: DType) -> TargetType {
+    match dtype {
+        DType::F32 => TargetType::F32,
+        DType::F16 => TargetType::F16,
+        DType::BF16 => TargetType::BF16,
+        DType::I8 => TargetType::I8,
+        DType::U8 => TargetType::U8,
+        DType::B1 => TargetType::B1,
+    }
+}
+
+fn dtype_of(target: TargetType) -> DType {
+    match target {
+        TargetType::F32 => DType::F32,
+        TargetType::F16 => DType::F16,
+        TargetType::BF16 => DType::BF16,
+        TargetType::I8 => DType::I8,
+        TargetType::U8 => DType::U8,
+        TargetType::B1 => DType::B1,
+    }
+}

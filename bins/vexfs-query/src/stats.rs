@@ -1,0 +1,92 @@
+//! Figures of a search.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use vexfs_fs::search::Answer;
+
+/// What is gathered while queries are answered.
+pub(crate) struct Stats {
+    k: usize,
+    threads: usize,
+    pub(crate) recall: Option<f64>,
+    /// Time of each batch and its number of queries.
+    batches: Vec<(Duration, usize)>,
+    distance_computations: u64,
+    blocks_read: u64,
+}
+
+/// The line of `--stats`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figures {
+    queries: usize,
+    k: usize,
+    threads: usize,
+    index: &'static str,
+    /// Searching only: neither opening, nor reading queries, nor printing.
+    seconds: f64,
+    qps: f64,
+    /// Latency of a query: the time of the batch in which it was answered.
+    p50_us: f64,
+    p99_us: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recall: Option<f64>,
+    distance_computations: u64,
+    blocks_read: u64,
+}
+
+impl Stats {
+    pub(crate) fn new(k: usize, threads: usize) -> Self {
+        Self { k, threads, recall: None, batches: Vec::new(), distance_computations: 0, blocks_read: 0 }
+    }
+
+    /// Takes in a batch that took `time`.
+    pub(crate) fn add(&mut self, time: Duration, answer: &Answer) {
+        self.batches.push((time, answer.hits.len()));
+        self.distance_computations += answer.distance_computations;
+        self.blocks_read += answer.blocks_read;
+    }
+
+    pub(crate) fn finish(mut self) -> Figures {
+        self.batches.sort_unstable();
+        let queries: usize = self.batches.iter().map(|(_, n)| n).sum();
+        let seconds: f64 = self.batches.iter().map(|(time, _)| time.as_secs_f64()).sum();
+        let percentile = |share: f64| {
+            let rank = (share * queries as f64).ceil() as usize;
+            let mut seen = 0;
+            let at = self.batches.iter().find(|(_, n)| {
+                seen += n;
+                seen >= rank
+            });
+            at.map_or(0.0, |(time, _)| time.as_secs_f64() * 1e6)
+        };
+        Figures {
+            queries,
+            k: self.k,
+            threads: self.threads,
+            index: "flat",
+            seconds,
+            qps: if seconds > 0.0 { queries as f64 / seconds } else { 0.0 },
+            p50_us: percentile(0.5),
+            p99_us: percentile(0.99),
+            recall: self.recall,
+            distance_computations: self.distance_computations,
+            blocks_read: self.blocks_read,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_count_queries_not_batches() {
+        let mut stats = Stats::new(10, 1);
+        let answer = |n| Answer { hits: vec![vec![]; n], ..Answer::default() };
+        stats.add(Duration::from_micros(500), &answer(1));
+        stats.add(Duration::from_micros(100), &answer(99));
+        let figures = stats.finish();
+        assert_eq!((figures.queries, figures.p50_us.round(), figures.p99_us.round()), (100, 100.0, 100.0));
+    }
+}
