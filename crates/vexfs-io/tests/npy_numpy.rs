@@ -167,6 +167,8 @@ fn the_writer_gives_the_bytes_that_numpy_gives() {
 fn a_file_is_written_in_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.npy");
+    drop(NpyWriter::create(&path, ArraySpec::matrix(ElementType::F32, 3)).unwrap());
+    assert!(open(&path, &OpenOptions::default()).is_err(), "a file never begun is not an empty array");
     let mut writer = NpyWriter::create(&path, ArraySpec::matrix(ElementType::F32, 3)).unwrap();
     writer.write_rows(&read("types/f4_le_c")[128..]).unwrap();
     assert!(open(&path, &OpenOptions::default()).is_err(), "an unfinished file is not taken for a whole one");

@@ -143,7 +143,7 @@ impl<W: Write> NpyWriter<W> {
 
     fn start(sink: W, name: &str, spec: ArraySpec, rows: Rows<W>) -> Result<Self, IoError> {
         let mut writer = NpyWriter { name: name.to_owned(), spec, sink, rows, written: 0 };
-        // With the largest number a reader finds the file truncated until it is finished.
+        // No file can hold the largest number of rows, so no reader takes one that is not finished, not even as empty.
         let header = spec.header(if let Rows::Promised(rows) = writer.rows { rows } else { u64::MAX });
         writer.sink.write_all(&header).map_err(|error| writer.system(error))?;
         Ok(writer)
