@@ -1,29 +1,34 @@
 //! Making a filesystem: the parts that are not in the journal first, then one transaction that makes root directory,
-//! lost+found and the default collection, and with them the primary superblock.
+//! lost+found, the default collection and the primary superblock, then the backups, then that transaction home.
 //!
-//! A crash at any point before that transaction is home leaves a device without a primary superblock: not a VexFS.
+//! A crash before the first backup is written leaves a device without any superblock: not a VexFS. After that, whichever
+//! superblock is found leads to the journal, and with it to the finished filesystem.
+
+mod remnants;
 
 use std::sync::Arc;
 
 use vexfs_device::Device;
 use vexfs_format::codes::{DType, InodeKind, Metric};
-use vexfs_format::geometry::{Geometry, GeometryParams, HEAD_BYTES, TAIL_BYTES};
+use vexfs_format::geometry::{Geometry, GeometryParams};
 use vexfs_format::group_desc::{BLOCK_BITMAP_UNINIT, GroupDesc, INODE_BITMAP_UNINIT};
 use vexfs_format::superblock::{self, Superblock};
-use vexfs_format::{BlockNo, GroupNo, InodeNo, Seed};
+use vexfs_format::{GroupNo, InodeNo, Seed};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
 use crate::collection::create::CollectionSpec;
 use crate::error::{FsError, Result};
-use crate::probe;
 use crate::tree;
 use crate::volume::Volume;
+use remnants::Remnants;
 
 /// Default dimension of the collection that `-V` makes: that of BERT-base and of most sentence embeddings.
 pub const DEFAULT_DIM: u32 = 768;
 /// Share of the blocks kept for checks, deletions and compaction: 1 in 100, at most [`MAX_RESERVED_BYTES`].
 const RESERVED_SHARE: u64 = 100;
+/// Bytes discarded between two looks at whether to go on: a device that is slow at it takes about a second.
+const DISCARD_STEP: u64 = 2 << 30;
 /// What a deletion on a full volume may need: the bitmap of ten billion rows with its checksum blocks is far less.
 const MAX_RESERVED_BYTES: u64 = 64 << 20;
 
@@ -57,7 +62,10 @@ pub struct MkfsOptions {
     pub reserved_percent: Option<f64>,
     /// The collection to make.
     pub collection: Option<DefaultCollection>,
-    /// Whether to tell the device that nothing on it is needed.
+    /// Bytes from the start of the device that the filesystem may use and clear; `None` for all. Nothing behind them is
+    /// touched.
+    pub extent: Option<u64>,
+    /// Whether to tell the device that nothing in these bytes is needed.
     pub discard: bool,
     /// Time of formatting, nanoseconds since 1970-01-01 UTC.
     pub now_ns: u64,
@@ -74,6 +82,7 @@ impl MkfsOptions {
             label: String::new(),
             reserved_percent: None,
             collection: None,
+            extent: None,
             discard: false,
             now_ns: 0,
             creator: concat!("vexfs-tools ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -117,69 +126,66 @@ impl MkfsOptions {
 /// Makes a filesystem on `dev`.
 ///
 /// # Durability
-/// Before it returns `Ok` everything is flushed. A crash leaves a device that is not a VexFS, or the finished one.
+/// Before it returns `Ok` everything is flushed. A crash leaves a device that is not a VexFS, or the finished one: the
+/// first superblock is written when everything is in the journal.
 ///
 /// # Errors
-/// Those of [`MkfsOptions::plan`] with nothing written; device errors; [`FsError::BadCollection`].
+/// Those of [`MkfsOptions::plan`], and [`FsError::DeviceTooShort`], with nothing written; device errors;
+/// [`FsError::BadCollection`].
 pub fn format(dev: Arc<dyn Device>, options: &MkfsOptions) -> Result<Superblock> {
+    format_watched(dev, options, &mut |_| true)
+}
+
+/// [`format`] for callers that show progress and can be interrupted.
+///
+/// `go_on` is called between steps with the number of bytes discarded so far. When it returns `false`, the device is left
+/// without any superblock.
+///
+/// # Errors
+/// Those of [`format`]; [`FsError::Interrupted`].
+pub fn format_watched(
+    dev: Arc<dyn Device>,
+    options: &MkfsOptions,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> Result<Superblock> {
     let (sb, geometry) = options.plan()?;
-    let old = probe::read_superblock(&*dev, BlockNo(0), options.geometry.block_size).ok();
-    let stale = old.or_else(|| probe::find_backup(&*dev)).is_some();
-    if options.discard {
-        dev.discard(0, dev.len())?;
+    let extent = options.extent.unwrap_or(dev.len()).min(dev.len());
+    let need = geometry.blocks * u64::from(geometry.block_size);
+    if extent < need {
+        return Err(FsError::DeviceTooShort { device: dev.name().to_owned(), need, have: extent });
     }
-    wipe(&*dev)?;
+    let remnants = Remnants::find(&*dev, extent, &geometry);
+    let mut discarded = 0;
+    let mut check = |discarded| if go_on(discarded) { Ok(()) } else { Err(FsError::Interrupted) };
+    check(discarded)?;
+    remnants.wipe(&*dev)?;
+    while options.discard && discarded < extent {
+        let step = DISCARD_STEP.min(extent - discarded);
+        if !dev.discard(discarded, step)? {
+            break;
+        }
+        discarded += step;
+        check(discarded)?;
+    }
+    if discarded > 0 {
+        // What is discarded may read as it did before.
+        remnants.wipe(&*dev)?;
+    }
     write_descriptors(&*dev, &sb, &geometry)?;
     let mut volume = Volume::for_format(dev, sb, options.now_ns);
-    clear_journal(&volume, stale)?;
+    clear_journal(&volume, remnants.has_journal)?;
     volume.write_journal_superblock()?;
     volume.dev.flush()?;
+    check(discarded)?;
     make_tree(&mut volume, options)?;
+    // The finished filesystem is in the journal: from here on a backup is enough to open it.
+    write_backups(&volume)?;
+    volume.dev.flush()?;
     volume.checkpoint()?;
     Ok(volume.sb)
 }
 
-/// Removes what other software, or an older VexFS, would recognise: both ends, and superblocks in between.
-fn wipe(dev: &dyn Device) -> Result<()> {
-    let head = HEAD_BYTES.min(dev.len());
-    dev.zero(0, head)?;
-    let tail = TAIL_BYTES.min(dev.len());
-    dev.zero(dev.len() - tail, tail)?;
-    for size in [4096_u32, 8192, 16384, 32768, 65536] {
-        for block in probe::backup_places(dev.len(), size) {
-            wipe_if(dev, block.get() * u64::from(size) + superblock::OFFSET as u64, &superblock::MAGIC, 0)?;
-        }
-    }
-    // Backup superblocks of ext2/3/4: fsck without a known type would run e2fsck, which repairs from them.
-    for (block_size, first) in [(1024_u64, 1_u64), (2048, 0), (4096, 0), (65536, 0)] {
-        let per_group = block_size * 8;
-        for base in [3_u64, 5, 7] {
-            let mut group = 1;
-            while let Some(at) =
-                (group * per_group + first).checked_mul(block_size).filter(|&at| at < dev.len())
-            {
-                wipe_if(dev, at, &[0x53, 0xEF], 56)?;
-                group = group.saturating_mul(base);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Zeroes 4096 bytes at `at` if `magic` lies `offset` bytes behind it.
-fn wipe_if(dev: &dyn Device, at: u64, magic: &[u8], offset: u64) -> Result<()> {
-    if at + 4096 > dev.len() {
-        return Ok(());
-    }
-    let mut found = vec![0; magic.len()];
-    dev.read_at(at + offset, &mut found)?;
-    if found == magic {
-        dev.zero(at, 4096)?;
-    }
-    Ok(())
-}
-
-/// Writes the descriptor table and its copies, each behind its backup superblock.
+/// Writes the descriptor table and its copies, each behind the place of its backup superblock.
 fn write_descriptors(dev: &dyn Device, sb: &Superblock, geometry: &Geometry) -> Result<()> {
     let seed = sb.seed();
     let mut table = Vec::with_capacity(geometry.groups as usize * GroupDesc::SIZE);
@@ -201,13 +207,20 @@ fn write_descriptors(dev: &dyn Device, sb: &Superblock, geometry: &Geometry) -> 
     table.resize(table.len().next_multiple_of(block_size as usize), 0);
     dev.write_at(sb.descriptor_table.get() * block_size, &table)?;
     for backup in geometry.backups() {
-        let mut block = vec![0; block_size as usize];
-        let copy = sb.backup(backup);
-        block[superblock::OFFSET..superblock::OFFSET + Superblock::SIZE].copy_from_slice(copy.as_bytes());
-        dev.write_at(backup.get() * block_size, &block)?;
         if backup != geometry.tail_backup() {
             dev.write_at((backup.get() + 1) * block_size, &table)?;
         }
+    }
+    Ok(())
+}
+
+/// Writes the backups of the superblock.
+fn write_backups(volume: &Volume) -> Result<()> {
+    for backup in volume.geometry().backups() {
+        let mut block = vec![0; volume.sb.block_size.get() as usize];
+        let copy = volume.sb.backup(backup);
+        block[superblock::OFFSET..superblock::OFFSET + Superblock::SIZE].copy_from_slice(copy.as_bytes());
+        volume.dev.write_at(volume.offset(backup), &block)?;
     }
     Ok(())
 }
@@ -216,10 +229,10 @@ fn write_descriptors(dev: &dyn Device, sb: &Superblock, geometry: &Geometry) -> 
 ///
 /// Log blocks are bound to seed, place and sequence number. Only a filesystem with the same UUID could have left blocks that
 /// fit, so without a trace of an older VexFS the first block of the log is enough.
-fn clear_journal(volume: &Volume, stale: bool) -> Result<()> {
+fn clear_journal(volume: &Volume, is_used: bool) -> Result<()> {
     let run = volume.geometry().journal;
     let block_size = u64::from(volume.sb.block_size.get());
-    let blocks = if stale { run.len } else { 2 };
+    let blocks = if is_used { run.len } else { 2 };
     volume.dev.zero(run.start * block_size, blocks * block_size)?;
     Ok(())
 }
