@@ -37,7 +37,8 @@ on_disk! {
         checksum: U32,
         /// The inode's own number.
         number: U64,
-        /// Counts the uses of this number: with it, a stale reference is recognised.
+        /// Sequence number of the transaction that created the object: with it, what an earlier object of this number left
+        /// behind is recognised.
         generation: U64,
         /// Kind of object, see [`InodeKind`].
         kind: U16,
