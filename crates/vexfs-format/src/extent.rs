@@ -18,7 +18,7 @@ pub const NODE: BlockKind =
     BlockKind { magic: u32::from_le_bytes(*b"VXEX"), structure: Structure::ExtentNode };
 /// First logical block of the range that holds checksum blocks.
 pub const SUMS_BASE: u64 = 1 << 48;
-/// Height of the largest tree: 5 × 168^5 extents at 4096-byte blocks, enough for 2.6 PB of single blocks.
+/// Height of the largest tree: 5 × 168^5 extents at 4096-byte blocks, enough for 2.7 PB of single blocks.
 pub const MAX_DEPTH: u16 = 5;
 
 on_disk! {
