@@ -1,0 +1,237 @@
+//! Every state that a power failure may leave: each opens, checks clean, and holds the old contents or the new ones, and
+//! everything that was acknowledged.
+//!
+//! A session is recorded, and the recording is cut, reordered and torn by [`CrashStates`]. `VEXFS_CRASH_SAMPLES` sets how many
+//! random states there are for each place where there are too many for all; `make crash` sets it high.
+
+mod common;
+mod crash_model;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::options;
+use crash_model::action::{Action, Names};
+use crash_model::audit::audit;
+use crash_model::session::{Session, Step, fresh, open_options};
+use crash_model::tree::{Tree, difference, read_tree};
+use crash_model::workload::{random_story, story};
+use rayon::iter::{ParallelBridge, ParallelIterator};
+use vexfs_device::{CrashOptions, CrashStates, Device, MemDevice, Op, RecordDevice};
+use vexfs_fs::mkfs::{self, MkfsOptions};
+use vexfs_fs::{FsError, OpenOptions, Volume};
+
+/// Random states at each place, unless the environment asks for more.
+const SAMPLES: usize = 4;
+
+fn samples() -> usize {
+    match std::env::var("VEXFS_CRASH_SAMPLES") {
+        Ok(text) => text.parse().expect("VEXFS_CRASH_SAMPLES is a number"),
+        Err(_) => SAMPLES,
+    }
+}
+
+fn crash_options(samples: usize) -> CrashOptions {
+    CrashOptions {
+        subset_limit: if samples > SAMPLES { 256 } else { 32 },
+        samples,
+        ..CrashOptions::default()
+    }
+}
+
+/// What was done to a device, and what it held after each acknowledged step.
+struct Recording {
+    base: MemDevice,
+    log: Vec<Op>,
+    states: Vec<Tree>,
+}
+
+/// Formats a device with `options` unless it is `base`, and takes `steps`.
+fn record(base: MemDevice, options: Option<&MkfsOptions>, first: Vec<Tree>, steps: &[Step]) -> Recording {
+    let device = Arc::new(RecordDevice::new(base.fork()));
+    let mut session = Session::new(device.clone(), |n| device.mark(n.to_string()));
+    session.states = first;
+    match options {
+        Some(options) => session.format(options).expect("mkfs"),
+        None => session.open().expect("open"),
+    }
+    for step in steps {
+        session.step(step).unwrap_or_else(|e| panic!("{step:?}: {e}"));
+    }
+    session.close().expect("close");
+    let states = std::mem::take(&mut session.states);
+    drop(session);
+    Recording { base, log: device.take_log(), states }
+}
+
+/// What a volume holds; it must be sound.
+fn contents(volume: &Volume, state: &str) -> Tree {
+    let problems = audit(volume);
+    assert!(problems.is_empty(), "{state}:\n{}", problems.join("\n"));
+    read_tree(volume).unwrap_or_else(|e| panic!("{state}: {e}"))
+}
+
+/// Opens a crash state for reading, which must write nothing, and for writing; both must find the same.
+///
+/// Returns what was found, and the writes of the replay; `None` for a device that holds no VexFS.
+fn open_both(image: &MemDevice, state: &str) -> Option<(Tree, Vec<Op>)> {
+    let device = Arc::new(RecordDevice::new(image.fork()));
+    let read_only = match Volume::open(device.clone(), &OpenOptions::default()) {
+        Ok(volume) => volume,
+        Err(FsError::NotVexfs { .. }) => {
+            let for_writing = Volume::open(device, &open_options());
+            assert!(matches!(for_writing, Err(FsError::NotVexfs { .. })), "{state}: {for_writing:?}");
+            return None;
+        }
+        Err(e) => panic!("{state}: {e}"),
+    };
+    assert!(read_only.report().journal_damage.is_none(), "{state}: {:?}", read_only.report());
+    let tree = contents(&read_only, state);
+    drop(read_only);
+    assert_eq!(device.log(), [], "{state}: reading wrote something");
+    let volume = Volume::open(device.clone(), &open_options()).unwrap_or_else(|e| panic!("{state}: {e}"));
+    assert!(!volume.is_unclean(), "{state}: nothing waits in the journal after a replay");
+    let replayed = contents(&volume, state);
+    assert!(replayed == tree, "{state}: replay differs from the overlay\n{}", difference(&replayed, &tree));
+    drop(volume);
+    Some((tree, device.take_log()))
+}
+
+/// Goes on working with a device after a crash: nothing that was there may suffer.
+fn work_on(image: &MemDevice, tree: &Tree, state: &str) {
+    let device: Arc<dyn Device> = Arc::new(image.fork());
+    let mut session = Session::new(device.clone(), |_| {});
+    session.states = vec![tree.clone()];
+    session.open().unwrap_or_else(|e| panic!("{state}: {e}"));
+    let steps = [
+        Step::Commit(vec![Action::Write("/after the crash".to_owned(), 30_000, 99)]),
+        Step::Commit(vec![Action::Append("/vectors".to_owned(), vec![300], Names::Auto, 98)]),
+    ];
+    for step in &steps {
+        session.step(step).unwrap_or_else(|e| panic!("{state}: {step:?}: {e}"));
+    }
+    session.close().expect("close");
+    let volume = Volume::open(device, &OpenOptions::default()).expect("open");
+    let found = contents(&volume, state);
+    let expected = &session.states[2];
+    assert!(found == *expected, "{state}: after going on\n{}", difference(&found, expected));
+}
+
+/// Replays every crash state of a recording and returns how many there were.
+///
+/// `old` is what a device without any acknowledged step may hold besides nothing.
+fn check_all(recording: &Recording, samples: usize, old: Option<&Tree>) -> usize {
+    let count = AtomicUsize::new(0);
+    let states = CrashStates::new(&recording.base, &recording.log, crash_options(samples));
+    states.enumerate().par_bridge().for_each(|(number, state)| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let text = format!("state {number}, {:?} acknowledged, {}", state.durable_mark, state.description);
+        let acknowledged = state.durable_mark.map(|mark| mark.parse::<usize>().expect("a number"));
+        let first = acknowledged.unwrap_or(0);
+        let allowed = &recording.states[first..recording.states.len().min(first + 2)];
+        let Some((tree, replay)) = open_both(&state.image, &text) else {
+            assert!(acknowledged.is_none(), "{text}: what was acknowledged is gone");
+            return;
+        };
+        let old = old.filter(|_| acknowledged.is_none());
+        let is_known = allowed.iter().chain(old).any(|expected| *expected == tree);
+        assert!(
+            is_known,
+            "{text}: neither the old state nor the next\n{}",
+            allowed.iter().map(|t| difference(&tree, t)).collect::<Vec<_>>().join("or\n")
+        );
+        if number % 16 == 0 {
+            work_on(&state.image, &tree, &text);
+        }
+        // A crash while this very state is replayed.
+        if !replay.is_empty() && number % 8 == 0 {
+            let again = CrashStates::new(&state.image, &replay, crash_options(samples.min(8)));
+            let sampled = again.enumerate().filter(|(n, _)| samples > SAMPLES || n % 7 == number / 8 % 7);
+            for (n, second) in sampled {
+                count.fetch_add(1, Ordering::Relaxed);
+                let text = format!("{text}; then replay state {n}, {}", second.description);
+                let found = open_both(&second.image, &text).expect("a VexFS stays one").0;
+                assert!(
+                    found == tree,
+                    "{text}: the replay changed what is there\n{}",
+                    difference(&found, &tree)
+                );
+            }
+        }
+    });
+    count.into_inner()
+}
+
+fn small() -> MkfsOptions {
+    let mut options = options(8 << 20, 4096);
+    options.geometry.journal_blocks = Some(256);
+    options
+}
+
+fn report(what: &str, count: usize, at_least: usize) {
+    println!("{what}: {count} crash states");
+    assert!(count >= at_least, "{what}: only {count} crash states");
+}
+
+#[test]
+fn a_crash_during_mkfs_leaves_nothing_or_the_finished_filesystem() {
+    let blank = record(MemDevice::new(8 << 20), Some(&small()), Vec::new(), &[]);
+    report("mkfs on a blank device", check_all(&blank, samples(), None), 100);
+}
+
+#[test]
+fn a_crash_during_mkfs_over_a_filesystem_leaves_the_old_one_nothing_or_the_new_one() {
+    let old = MemDevice::new(8 << 20);
+    let before = record(old.fork(), Some(&small()), Vec::new(), &story()[..6]);
+    before.log.iter().for_each(|op| op.apply(&old).expect("apply"));
+    let mut other = small();
+    other.collection = None;
+    other.geometry.vector_zone = false;
+    for (uuid, discard) in [(*b"another identity", false), (common::UUID, false), (common::UUID, true)] {
+        let options = MkfsOptions { uuid, discard, ..other.clone() };
+        let device = Arc::new(RecordDevice::new(old.fork()));
+        mkfs::format(device.clone(), &options).expect("mkfs");
+        let recording = Recording { base: old.fork(), log: device.take_log(), states: vec![fresh(&options)] };
+        let mut count = 0;
+        for state in CrashStates::new(&recording.base, &recording.log, crash_options(samples())) {
+            count += 1;
+            let text = format!("discard {discard}: {}", state.description);
+            match Volume::open(Arc::new(state.image.fork()), &OpenOptions::default()) {
+                Err(FsError::NotVexfs { .. }) => {}
+                Err(e) => panic!("{text}: {e}"),
+                Ok(volume) => {
+                    let tree = contents(&volume, &text);
+                    let last = before.states.last().expect("states");
+                    assert!(tree == recording.states[0] || tree == *last, "{text}: a mixture");
+                }
+            }
+        }
+        report("mkfs over an old filesystem", count, 100);
+    }
+}
+
+#[test]
+fn a_crash_during_everyday_work_loses_nothing_that_was_acknowledged() {
+    let recording = record(MemDevice::new(8 << 20), Some(&small()), Vec::new(), &story());
+    report("everyday work", check_all(&recording, samples(), None), 1000);
+}
+
+#[test]
+fn a_crash_on_a_volume_of_two_groups_with_large_blocks_or_few_inodes_does_no_more() {
+    let mut two_groups = options(160 << 20, 4096);
+    two_groups.geometry.inodes = Some(64);
+    let recording = record(MemDevice::new(160 << 20), Some(&two_groups), Vec::new(), &story()[..7]);
+    report("two groups", check_all(&recording, samples().min(16), None), 100);
+    let large = options(24 << 20, 65_536);
+    let recording = record(MemDevice::new(24 << 20), Some(&large), Vec::new(), &story()[..7]);
+    report("blocks of 65536 bytes", check_all(&recording, samples().min(8), None), 100);
+}
+
+#[test]
+fn a_crash_during_random_work_loses_nothing_that_was_acknowledged() {
+    let stories = if samples() > SAMPLES { 20 } else { 1 };
+    for seed in 0..stories {
+        let recording = record(MemDevice::new(8 << 20), Some(&small()), Vec::new(), &random_story(seed, 25));
+        report(&format!("random story {seed}"), check_all(&recording, samples().min(16), None), 100);
+    }
+}
