@@ -4,6 +4,8 @@ CARGO ?= cargo
 PREFIX ?= /usr
 DESTDIR ?=
 TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
+# Line numbers are nine tenths of a program; names of functions stay, for reports of crashes. 'make install STRIP=:' keeps all.
+STRIP ?= strip --strip-debug
 FUZZ_SECONDS ?= 60
 
 sbindir ?= $(PREFIX)/sbin
@@ -69,14 +71,21 @@ fuzz: deps
 bench: build
 	benches/run.sh
 
+# $(call install_tool,NAME,FOLDER): a program under its dotted name.
+define install_tool
+	install -m 755 $(TARGET_DIR)/release/$(subst .,-,$(1)) $(DESTDIR)$(2)/$(1)
+	$(STRIP) $(DESTDIR)$(2)/$(1)
+
+endef
+
 # Does not build: whoever may write to PREFIX need not have cargo.
 install:
 	@for tool in $(subst .,-,$(TOOLS)); do \
 		test -x $(TARGET_DIR)/release/$$tool || { echo "$$tool is not built: run 'make build' first" >&2; exit 1; }; \
 	done
 	install -d $(addprefix $(DESTDIR),$(sbindir) $(bindir) $(mandir)/man1 $(mandir)/man8 $(bashdir) $(zshdir) $(fishdir))
-	$(foreach tool,$(SBIN_TOOLS),install -m 755 $(TARGET_DIR)/release/$(subst .,-,$(tool)) $(DESTDIR)$(sbindir)/$(tool) &&) true
-	$(foreach tool,$(BIN_TOOLS),install -m 755 $(TARGET_DIR)/release/$(subst .,-,$(tool)) $(DESTDIR)$(bindir)/$(tool) &&) true
+	$(foreach tool,$(SBIN_TOOLS),$(call install_tool,$(tool),$(sbindir)))
+	$(foreach tool,$(BIN_TOOLS),$(call install_tool,$(tool),$(bindir)))
 	install -m 644 man/*.1 $(DESTDIR)$(mandir)/man1
 	install -m 644 man/*.8 $(DESTDIR)$(mandir)/man8
 	$(foreach tool,$(TOOLS),install -m 644 completions/$(tool).bash $(DESTDIR)$(bashdir)/$(tool) &&) true
