@@ -12,16 +12,24 @@ pub struct Seed(pub u32);
 
 /// CRC-32/ISCSI of `bytes`.
 pub fn crc32c(bytes: &[u8]) -> u32 {
-    crc_fast::crc32_iscsi(bytes)
+    if has_wide_multiply() { crc_fast::crc32_iscsi(bytes) } else { ::crc32c::crc32c(bytes) }
 }
 
 /// CRC-32/ISCSI of several pieces as if they lay side by side.
 pub fn crc32c_pieces(pieces: &[&[u8]]) -> u32 {
-    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
-    for piece in pieces {
-        digest.update(piece);
-    }
-    digest.finalize() as u32
+    pieces.iter().fold(0, |crc, piece| ::crc32c::crc32c_append(crc, piece))
+}
+
+/// Whether the processor multiplies 512 bits of polynomials at a time.
+///
+/// There crc-fast is three times as fast as the CRC instruction. Elsewhere it reads seven places of a block at a time, which
+/// defeats the prefetching of memory: measured on Zen 3, 4096-byte blocks from memory at 3.4 GB/s, with the CRC instruction
+/// of the crc32c crate at 6.9, beside a plain read of 9.3.
+fn has_wide_multiply() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("vpclmulqdq") && is_x86_feature_detected!("avx512vl");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
 }
 
 /// Whether the checksum code of this build computes the published check value; tools call it once before they trust it.
@@ -76,6 +84,14 @@ mod tests {
     #[test]
     fn the_published_check_value_is_computed() {
         assert!(self_test());
+    }
+
+    #[test]
+    fn both_libraries_compute_the_same() {
+        let bytes: Vec<u8> = (0..70_000_u32).map(|n| (n * 7 >> 3) as u8).collect();
+        for len in (0..300).chain([4095, 4096, 4097, 65_536, 70_000]) {
+            assert_eq!(crc_fast::crc32_iscsi(&bytes[..len]), ::crc32c::crc32c(&bytes[..len]), "{len} bytes");
+        }
     }
 
     #[test]

@@ -255,6 +255,7 @@ impl Scan<'_> {
             }
             let first = chunk * self.per_chunk;
             let rows = first..first + self.per_chunk;
+            self.searcher.rows.view().bring_in(first * self.searcher.rows.row_bytes());
             let deleted = self.searcher.deletions.words();
             match self.searcher.rows.bytes(rows.clone()).and_then(|bytes| self.searcher.vectors(bytes)) {
                 Ok(vectors) => scan.push(vectors, first, deleted),

@@ -32,7 +32,12 @@ pub struct FileView {
     sums: SumsView,
     /// A bit for each data block that was verified.
     verified: Vec<AtomicU64>,
+    /// A bit for each window of [`WINDOW_BYTES`] whose pages were brought in.
+    present: Vec<AtomicU64>,
 }
+
+/// Bytes brought in at a time by a reader that goes from front to back: a call into the system for each costs nothing then.
+pub const WINDOW_BYTES: u64 = 2 << 20;
 
 /// The checksum blocks of a file, decoded when first needed.
 #[derive(Debug)]
@@ -55,8 +60,11 @@ impl Volume {
         let bytes = self.map_range(inode, &map, SUMS_BASE, SUMS_BASE + sums_blocks)?;
         let mut decoded = Vec::new();
         decoded.resize_with(sums_blocks as usize, OnceLock::new);
-        let mut verified = Vec::new();
-        verified.resize_with(blocks.div_ceil(64) as usize, AtomicU64::default);
+        let bits = |count: u64| {
+            let mut words = Vec::new();
+            words.resize_with(count.div_ceil(64) as usize, AtomicU64::default);
+            words
+        };
         Ok(FileView {
             data,
             size: inode.size.get(),
@@ -66,7 +74,8 @@ impl Volume {
             seed: self.seed(),
             map,
             sums: SumsView { bytes, decoded },
-            verified,
+            verified: bits(blocks),
+            present: bits(inode.size.get().div_ceil(WINDOW_BYTES)),
         })
     }
 
@@ -140,10 +149,18 @@ impl FileView {
         self.bytes(0..self.size)
     }
 
-    /// Hints that `range` will be needed soon: prefetched into memory where the system can.
-    pub fn will_need(&self, range: Range<u64>) {
-        let end = range.end.min(self.size);
-        self.data.advise_will_need(range.start.min(end) as usize..end as usize);
+    /// Brings the window of [`WINDOW_BYTES`] that holds byte `at` into memory, for a reader that goes through all of it.
+    ///
+    /// A window that cannot be read whole is left alone: its blocks are then brought in, or fail, one by one.
+    pub fn bring_in(&self, at: u64) {
+        let window = at / WINDOW_BYTES;
+        if at >= self.size || is_set(&self.present, window) {
+            return;
+        }
+        let end = ((window + 1) * WINDOW_BYTES).min(self.data.len() as u64);
+        if self.data.populate((window * WINDOW_BYTES) as usize..end as usize).is_ok() {
+            set(&self.present, window);
+        }
     }
 
     /// The device block of a logical block, for messages.
@@ -185,12 +202,20 @@ impl FileView {
     }
 
     fn is_verified(&self, block: u64) -> bool {
-        self.verified[(block / 64) as usize].load(Ordering::Acquire) >> (block % 64) & 1 == 1
+        is_set(&self.verified, block)
+    }
+
+    fn is_present(&self, bytes: &Range<usize>) -> bool {
+        let windows = bytes.start as u64 / WINDOW_BYTES..(bytes.end as u64).div_ceil(WINDOW_BYTES);
+        windows.into_iter().all(|window| is_set(&self.present, window))
     }
 
     fn verify_run(&self, blocks: Range<u64>) -> Result<()> {
         let size = self.block_size;
-        self.data.populate(blocks.start as usize * size..blocks.end as usize * size)?;
+        let bytes = blocks.start as usize * size..blocks.end as usize * size;
+        if !self.is_present(&bytes) {
+            self.data.populate(bytes)?;
+        }
         let capacity = sums::capacity(size);
         let mut at = blocks.start;
         while at < blocks.end {
@@ -207,7 +232,7 @@ impl FileView {
                         Corrupt::new(Structure::Data, at, Damage::Checksum { stored, computed }).into()
                     );
                 }
-                self.verified[(logical / 64) as usize].fetch_or(1 << (logical % 64), Ordering::Release);
+                set(&self.verified, logical);
             }
             at = end;
         }
@@ -237,5 +262,15 @@ impl FileView {
         let needed = (blocks - index * capacity).min(capacity);
         let decoded = sums::decode(&self.sums.bytes[range], place, self.ino, index, needed, self.seed)?;
         Ok(slot.get_or_init(|| decoded))
+    }
+}
+
+fn is_set(words: &[AtomicU64], bit: u64) -> bool {
+    words.get((bit / 64) as usize).is_some_and(|word| word.load(Ordering::Acquire) >> (bit % 64) & 1 == 1)
+}
+
+fn set(words: &[AtomicU64], bit: u64) {
+    if let Some(word) = words.get((bit / 64) as usize) {
+        word.fetch_or(1 << (bit % 64), Ordering::Release);
     }
 }

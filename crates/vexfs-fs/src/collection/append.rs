@@ -252,7 +252,8 @@ impl IdWriter {
         let next_id = collection.desc.next_id.get();
         let fresh = self.given.first().is_none_or(|&id| id >= next_id.max(self.first_row));
         if !(fresh && self.given.is_sorted_by(|a, b| a < b)) {
-            let found = first_duplicate(&self.given, &existing_ids(txn, collection, self.first_row)?);
+            let existing = existing_ids(txn, collection, self.first_row)?;
+            let found = first_duplicate(&self.given, &existing, self.first_row);
             if let Some((id, row)) = found {
                 return Err(FsError::Duplicate { what: "id", value: id.to_string(), row });
             }
@@ -304,7 +305,8 @@ impl KeyWriter {
     }
 
     fn finish(self, txn: &mut Transaction<'_>, collection: &Collection) -> Result<()> {
-        if let Some((hash, row)) = first_duplicate(&self.given, &existing_key_hashes(txn, collection)?) {
+        let existing = existing_key_hashes(txn, collection)?;
+        if let Some((hash, row)) = first_duplicate(&self.given, &existing, collection.rows()) {
             let nth = self.given.iter().position(|&h| h == hash).unwrap_or(0) + 1;
             return Err(FsError::Duplicate {
                 what: "key",
@@ -321,9 +323,10 @@ impl KeyWriter {
 
 /// The first value that occurs twice in `given`, or in `given` and `existing`, and a row that has it already.
 ///
-/// `existing` are the values of rows 0 and on, `given` those of the rows behind them.
-fn first_duplicate(given: &[u64], existing: &[u64]) -> Option<(u64, u64)> {
-    let mut all: Vec<(u64, u64)> = existing.iter().chain(given).copied().zip(0..).collect();
+/// `existing` are the values of live rows with their rows; `given` those of the rows from `first_row` on.
+fn first_duplicate(given: &[u64], existing: &[(u64, u64)], first_row: u64) -> Option<(u64, u64)> {
+    let new = given.iter().copied().zip(first_row..);
+    let mut all: Vec<(u64, u64)> = existing.iter().copied().chain(new).collect();
     all.sort_unstable();
     all.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0]).min_by_key(|&(_, row)| row)
 }
@@ -334,8 +337,8 @@ mod tests {
 
     #[test]
     fn duplicates_are_found_with_the_row_that_has_them() {
-        assert_eq!(first_duplicate(&[5, 6, 7], &[1, 2]), None);
-        assert_eq!(first_duplicate(&[5, 2, 7], &[1, 2]), Some((2, 1)));
-        assert_eq!(first_duplicate(&[9, 8, 9], &[1]), Some((9, 1)));
+        assert_eq!(first_duplicate(&[5, 6, 7], &[(1, 0), (2, 1)], 2), None);
+        assert_eq!(first_duplicate(&[5, 2, 7], &[(1, 0), (2, 4)], 5), Some((2, 4)));
+        assert_eq!(first_duplicate(&[9, 8, 9], &[(1, 0)], 1), Some((9, 1)));
     }
 }

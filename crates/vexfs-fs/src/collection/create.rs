@@ -25,7 +25,8 @@ pub struct CollectionSpec {
 }
 
 impl CollectionSpec {
-    fn check(&self) -> Result<()> {
+    /// Refuses what no collection can be.
+    pub(crate) fn check(&self) -> Result<()> {
         if !(1..=DIM_MAX).contains(&self.dim) {
             return Err(FsError::BadCollection(format!(
                 "dimension {} is not between 1 and {DIM_MAX}",

@@ -186,16 +186,22 @@ fn number_at(view: &FileView, row: u64) -> Result<u64> {
     Ok(bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b)))
 }
 
-/// Ids of the first `rows` rows, which may be part of the running transaction when the collection has no explicit ids.
-pub(super) fn existing_ids(txn: &Transaction<'_>, collection: &Collection, rows: u64) -> Result<Vec<u64>> {
+/// Ids of the live rows among the first `rows`, with their rows; those behind the committed ones belong to the running
+/// transaction and have their number as id.
+pub(super) fn existing_ids(
+    txn: &Transaction<'_>,
+    collection: &Collection,
+    rows: u64,
+) -> Result<Vec<(u64, u64)>> {
     if !collection.desc.has(FLAG_IDS) {
-        return Ok((0..rows).collect());
+        let deleted = collection.deletions(txn.volume)?;
+        return Ok((0..rows).filter(|&row| !deleted.contains(row)).map(|row| (row, row)).collect());
     }
     committed_numbers(txn, collection, STREAM_IDS)
 }
 
-/// Hashes of the keys of the committed rows.
-pub(super) fn existing_key_hashes(txn: &Transaction<'_>, collection: &Collection) -> Result<Vec<u64>> {
+/// Hashes of the keys of the live rows, with their rows.
+pub(super) fn existing_key_hashes(txn: &Transaction<'_>, collection: &Collection) -> Result<Vec<(u64, u64)>> {
     if !collection.desc.has(FLAG_KEYS) {
         return Ok(Vec::new());
     }
@@ -206,7 +212,9 @@ fn committed_numbers(
     txn: &Transaction<'_>,
     collection: &Collection,
     stream: &'static str,
-) -> Result<Vec<u64>> {
+) -> Result<Vec<(u64, u64)>> {
     let view = collection.view_exact(txn.volume, stream, collection.rows() * 8)?;
-    Ok(view.all()?.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect())
+    let deleted = collection.deletions(txn.volume)?;
+    let numbers = view.all()?.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b));
+    Ok(numbers.zip(0..).filter(|&(_, row)| !deleted.contains(row)).collect())
 }
