@@ -19,8 +19,6 @@ pub const DEFAULT_BLOCK_SIZE: u32 = 4096;
 pub const DEFAULT_DIMENSIONS: u32 = 768;
 /// What `-D` accepts.
 pub const DIMENSIONS: RangeInclusive<i64> = 1..=65536;
-/// Share of the blocks kept free without `-m`, in percent: room for repairs and compaction on a full device.
-pub const DEFAULT_RESERVED_PERCENT: f64 = 1.0;
 
 /// Make a VexFS filesystem on a block device or image file
 ///
@@ -45,7 +43,7 @@ pub struct Args {
     /// Size of the filesystem; the whole device without it
     ///
     /// Without a unit, a number of blocks if -b is given, else of KiB. With k, M, G or T, powers of 1024 bytes. A file that does
-    /// not exist is created with this size.
+    /// not exist is created with this size, a shorter one grows to it. What lies behind it is not touched.
     #[arg(value_name = "SIZE", value_parser = SizeOperand::parse)]
     pub size: Option<SizeOperand>,
 
@@ -111,15 +109,10 @@ pub struct Args {
 
     /// Percentage of the blocks kept free for repairs and compaction
     ///
-    /// From 0 to 50, with or without a fraction. Imports stop with "no space" when only these blocks are left.
-    #[arg(
-        short = 'm',
-        long,
-        value_name = "PERCENT",
-        value_parser = reserved_percent,
-        default_value_t = DEFAULT_RESERVED_PERCENT
-    )]
-    pub reserved: f64,
+    /// From 0 to 50, with or without a fraction. Imports stop with "no space" when only these blocks are left. Without this
+    /// option it is 1 percent, but at most 64 MiB.
+    #[arg(short = 'm', long, value_name = "PERCENT", value_parser = reserved_percent)]
+    pub reserved: Option<f64>,
 
     /// Reserve the vector zone and create the default collection
     ///
@@ -161,7 +154,8 @@ pub struct Args {
     /// Extended options: offset=N, discard, nodiscard
     ///
     /// A list separated by commas; key:value is the same as key=value. offset=N begins the filesystem N bytes into the device.
-    /// discard, the default, tells the device that all its blocks are unused; nodiscard, the same as -K, does not.
+    /// discard tells the device that all its blocks are unused, and gives the blocks of an image file back; it is the default for
+    /// block devices. nodiscard, the same as -K, does neither.
     #[arg(short = 'E', long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = Extended::parse)]
     pub extended: Vec<Extended>,
 
@@ -173,6 +167,9 @@ pub struct Args {
     pub features: Vec<FeatureChange>,
 
     /// Print the layout and write nothing
+    ///
+    /// Whatever is on the device: where the backups of a damaged filesystem lie is told by the options it was made with. If the
+    /// same line without -n were refused, a warning says why.
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 
@@ -266,16 +263,18 @@ impl Args {
         self.features.contains(&FeatureChange::List)
     }
 
-    /// Whether the blocks are to be discarded.
+    /// Whether the blocks are to be discarded; `None` if that is left to the kind of device.
     ///
     /// # Errors
     /// [`Usage`] if discarding is both asked for and forbidden.
-    pub fn discards(&self) -> Result<bool, Usage> {
+    pub fn discards(&self) -> Result<Option<bool>, Usage> {
         let forbidden = self.no_discard || self.extended.contains(&Extended::NoDiscard);
-        if forbidden && self.extended.contains(&Extended::Discard) {
-            return Err(Usage::new("-E discard contradicts -K or -E nodiscard"));
+        match (forbidden, self.extended.contains(&Extended::Discard)) {
+            (true, true) => Err(Usage::new("-E discard contradicts -K or -E nodiscard")),
+            (true, false) => Ok(Some(false)),
+            (false, true) => Ok(Some(true)),
+            (false, false) => Ok(None),
         }
-        Ok(!forbidden)
     }
 
     fn wants_vectors(&self) -> bool {
@@ -340,7 +339,9 @@ mod tests {
     fn extended_options_may_use_a_colon_and_offsets_come_once() {
         let args = args("-E offset:1M,nodiscard img");
         assert_eq!(args.device().expect("given").offset(), 1 << 20);
-        assert!(!args.discards().expect("clear"));
+        assert_eq!(args.discards().expect("clear"), Some(false));
+        assert_eq!(self::args("-E discard img").discards().expect("clear"), Some(true));
+        assert_eq!(self::args("img").discards().expect("clear"), None);
         assert!(self::args("-E offset=1,offset=2 img").device().is_err());
         assert!(self::args("-K -E discard img").discards().is_err());
         assert!(parse("-E stride=4 img").is_err());

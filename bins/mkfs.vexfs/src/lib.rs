@@ -1,10 +1,14 @@
 //! `mkfs.vexfs`: makes a VexFS filesystem on a block device or image file.
 //!
-//! [`args`] is the command line, `run` the work. The rest of the workspace uses only [`args::Args`], for the man page and
-//! the completions.
+//! [`args`] and [`values`] are the command line, `run` is the work; `target` is the device, `occupant` and `foreign` say what is on
+//! it, `layout` what is made. The rest of the workspace uses only [`args::Args`], for the man page and the completions.
 
 pub mod args;
+mod foreign;
+mod layout;
+mod occupant;
 mod run;
+mod target;
 pub mod values;
 
 use std::ffi::OsString;

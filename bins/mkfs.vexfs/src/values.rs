@@ -109,7 +109,7 @@ impl Extended {
 pub const VECTOR_ZONE: &str = "vector_zone";
 
 /// A feature that can be chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Feature {
     /// Its name.
     pub name: &'static str,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use vexfs_device::Device;
 use vexfs_format::codes::{DType, InodeKind, Metric};
+use vexfs_format::dir_block::is_valid_name;
 use vexfs_format::geometry::{Geometry, GeometryParams};
 use vexfs_format::group_desc::{BLOCK_BITMAP_UNINIT, GroupDesc, INODE_BITMAP_UNINIT};
 use vexfs_format::superblock::{self, Superblock};
@@ -92,8 +93,15 @@ impl MkfsOptions {
     /// The superblock and the geometry that [`format`] would write.
     ///
     /// # Errors
-    /// [`FsError::Plan`]; [`FsError::InvalidName`] for a label that does not fit.
+    /// [`FsError::BadCollection`] and [`FsError::InvalidName`] for a collection that cannot be; [`FsError::Plan`];
+    /// [`FsError::InvalidName`] for a label that does not fit.
     pub fn plan(&self) -> Result<(Superblock, Geometry)> {
+        if let Some(DefaultCollection { name, spec }) = &self.collection {
+            spec.check()?;
+            if !is_valid_name(name.as_bytes()) || name.as_bytes() == tree::LOST_FOUND_NAME {
+                return Err(FsError::InvalidName { name: name.clone() });
+            }
+        }
         let geometry = Geometry::plan(&self.geometry)?;
         let mut sb = Superblock::empty();
         geometry.store(&mut sb);
@@ -130,8 +138,7 @@ impl MkfsOptions {
 /// first superblock is written when everything is in the journal.
 ///
 /// # Errors
-/// Those of [`MkfsOptions::plan`], and [`FsError::DeviceTooShort`], with nothing written; device errors;
-/// [`FsError::BadCollection`].
+/// Those of [`MkfsOptions::plan`], and [`FsError::DeviceTooShort`], with nothing written; device errors.
 pub fn format(dev: Arc<dyn Device>, options: &MkfsOptions) -> Result<Superblock> {
     format_watched(dev, options, &mut |_| true)
 }

@@ -8,7 +8,7 @@ use common::{append, formatted, open_ro, open_rw, options, read_rows, rows_f32};
 use vexfs_device::{CrashOptions, CrashStates, Device, MemDevice, RecordDevice};
 use vexfs_format::BlockNo;
 use vexfs_fs::collection::append::RowIds;
-use vexfs_fs::mkfs::{MkfsOptions, format, format_watched};
+use vexfs_fs::mkfs::{DefaultCollection, MkfsOptions, format, format_watched};
 use vexfs_fs::{BlockSource, FsError, OpenOptions, Volume, probe};
 
 const OTHER: [u8; 16] = *b"fedcba9876543210";
@@ -124,6 +124,12 @@ fn a_layout_that_does_not_fit_changes_nothing() {
     assert!(matches!(error, FsError::DeviceTooShort { .. }), "{error}");
     let asked = MkfsOptions { extent: Some(8 << 20), ..options(16 << 20, 4096) };
     format(device.clone(), &asked).expect_err("longer than its extent");
+    for name in ["lost+found", "a/b", "..", ""] {
+        let mut asked = options(16 << 20, 4096);
+        asked.collection = Some(DefaultCollection::new(name, 8));
+        let error = format(device.clone(), &asked).expect_err(name);
+        assert!(matches!(error, FsError::InvalidName { .. }), "{name}: {error}");
+    }
     assert!(device.snapshot().iter().all(|&b| b == 0xA5));
 }
 
