@@ -59,18 +59,27 @@ pub(crate) fn find_superblock(dev: &dyn Device, options: &OpenOptions) -> Result
         let reason = format!("it has only {} bytes", dev.len());
         return Err(FsError::NotVexfs { device: dev.name().to_owned(), reason });
     }
-    let damage = match decode_at(dev, BlockNo(0), 4096) {
+    let damage: FsError = match decode_at(dev, BlockNo(0), 4096) {
         Ok(Ok(sb)) => return Ok((sb, OpenReport::default())),
         Ok(Err(FormatError::Incompatible(e))) => return Err(e.into()),
-        Ok(Err(FormatError::Corrupt(damage))) => damage.to_string(),
-        Err(e) => e.to_string(),
+        Ok(Err(FormatError::Corrupt(damage))) => damage.into(),
+        Err(e) => e,
     };
-    match find_backup(dev) {
-        Some(sb) => {
+    match (find_backup(dev), damage) {
+        (Some(sb), damage) => {
             let block = BlockNo(sb.self_block.get());
+            let damage = match damage {
+                FsError::Corrupt(damage) => damage.to_string(),
+                other => other.to_string(),
+            };
             Ok((sb, OpenReport { backup: Some((block, damage)), ..Default::default() }))
         }
-        None => Err(FsError::NotVexfs { device: dev.name().to_owned(), reason: what_is_there(dev, damage) }),
+        (None, FsError::Corrupt(damage)) => {
+            let reason = what_is_there(dev, damage.to_string());
+            Err(FsError::NotVexfs { device: dev.name().to_owned(), reason })
+        }
+        // What cannot be read may well hold one.
+        (None, unreadable) => Err(unreadable),
     }
 }
 
