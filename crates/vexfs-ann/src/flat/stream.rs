@@ -18,6 +18,9 @@
 //!   |θ| ≤ γ + 2⁻²³, a < (1 − b − 6γ) √s implies 1 − cos > b, because the cosine and 1 − b are at most 1 and
 //!   −1 in size. Outside 2⁻⁶⁰ ≤ s ≤ 2¹²⁰, where underflow or overflow may have touched the sums, nothing is concluded.
 //!
+//! - **Cosine of whole numbers.** Product and squared norm s are exact before they are rounded to f32, which with the root
+//!   and the product by the limit makes four relative errors of 2⁻²⁴: p < (1 − b − 2⁻²⁰) |q| √s implies 1 − cos > b.
+//!
 //! An a or s that is NaN, or a product that overflowed, makes every comparison false, and the row is decided in f64.
 
 use std::marker::PhantomData;
@@ -74,14 +77,14 @@ pub(super) fn scan(
     let (dim, metric) = (queries.dim(), queries.metric());
     let pass = Pass { rows, picks, ahead, top };
     if metric == Metric::Hamming {
-        let query = BitQuery::new(queries.bits(query), rows.vectors.row_bytes());
+        let query = BitQuery::new(queries.bits(query), rows.vectors.row_bytes(), ahead);
         return level.run(pass.with(Hamming { query, bound: f64::INFINITY }));
     }
     if let Some(ints) = queries.ints(query) {
-        let (kernel, norm) = (IntQuery::new(ints, dim), queries.norm(query));
+        let kernel = IntQuery::new(ints, dim, ahead);
         return match queries.dtype() {
-            DType::I8 => level.run(pass.with(Int::<Signed>::new(kernel, metric, norm))),
-            _ => level.run(pass.with(Int::<Unsigned>::new(kernel, metric, norm))),
+            DType::I8 => whole::<Signed, _>(level, kernel, metric, queries.norm(query), pass),
+            _ => whole::<Unsigned, _>(level, kernel, metric, queries.norm(query), pass),
         };
     }
     match queries.dtype() {
@@ -91,6 +94,21 @@ pub(super) fn scan(
         DType::I8 => float::<I8, _>(level, queries, query, pass, wide),
         DType::U8 => float::<U8, _>(level, queries, query, pass, wide),
         DType::B1 => unreachable!("bits have no metric but Hamming"),
+    }
+}
+
+fn whole<B: Byte, I: Iterator<Item = usize>>(
+    level: Level,
+    query: IntQuery<'_>,
+    metric: Metric,
+    norm: f64,
+    pass: Pass<'_, I>,
+) {
+    if metric == Metric::Cosine {
+        level.run(pass.with(WholeCosine::<B> { query, norm, limit: f32::NEG_INFINITY, byte: PhantomData }));
+    } else {
+        let product = metric == Metric::InnerProduct;
+        level.run(pass.with(Whole::<B> { query, product, bound: f64::INFINITY, byte: PhantomData }));
     }
 }
 
@@ -105,15 +123,15 @@ fn float<E: Element, I: Iterator<Item = usize>>(
     let exact = Decider { level, queries, query, wide };
     match queries.metric() {
         Metric::L2 => {
-            let kernel = FloatQuery::new::<E>(queries.padded(query), dim);
+            let kernel = FloatQuery::new::<E>(queries.padded(query), dim, pass.ahead);
             level.run(pass.with(L2::<E>::new(kernel, exact)));
         }
         Metric::InnerProduct => {
-            let kernel = FloatQuery::new::<E>(queries.padded(query), dim);
+            let kernel = FloatQuery::new::<E>(queries.padded(query), dim, pass.ahead);
             level.run(pass.with(InnerProduct::<E>::new(kernel, exact)));
         }
         Metric::Cosine => {
-            let kernel = FloatQuery::new::<E>(queries.unit(query), dim);
+            let kernel = FloatQuery::new::<E>(queries.unit(query), dim, pass.ahead);
             level.run(pass.with(Cosine::<E>::new(kernel, exact)));
         }
         Metric::Hamming => unreachable!("numbers have no Hamming distance"),
@@ -158,7 +176,7 @@ impl<I: Iterator<Item = usize>, K: Kernel> Job for Scan<'_, I, K> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { pass: Pass { rows, picks, ahead, top }, mut kernel } = self;
+        let Self { pass: Pass { rows, picks, top, .. }, mut kernel } = self;
         let (bytes, row_bytes) = (rows.vectors.bytes(), rows.vectors.row_bytes());
         kernel.tighten(top.bound());
         for index in picks {
@@ -166,11 +184,6 @@ impl<I: Iterator<Item = usize>, K: Kernel> Job for Scan<'_, I, K> {
                 continue;
             }
             let row = &bytes[index * row_bytes..];
-            if ahead > 0 {
-                for line in (0..row_bytes).step_by(64) {
-                    simd.prefetch(row.as_ptr().wrapping_add(ahead + line));
-                }
-            }
             let glance = kernel.glance(simd, row);
             if kernel.rules_out(glance) {
                 continue;
@@ -346,6 +359,9 @@ impl<'a, E: Element> Cosine<'a, E> {
     }
 }
 
+/// What the roundings of a cosine of whole numbers may amount to: 2⁻²⁰.
+const WHOLE_SLACK: f64 = 1.0 / (1 << 20) as f64;
+
 /// Squared norms, of rows in f32, among which neither underflow nor overflow can have touched a cosine.
 pub(super) const SAFE_SQUARES: std::ops::RangeInclusive<f32> = {
     let low = f32::from_bits((127 - 60) << 23);
@@ -372,34 +388,23 @@ impl<E: Element> Kernel for Cosine<'_, E> {
     }
 }
 
-/// Whole numbers: what a glance yields is exact, and so is the f64 made of it.
-struct Int<'a, B> {
+/// Whole numbers: the integers of a glance are exact, and so is the f64 made of them.
+struct Whole<'a, B> {
     query: IntQuery<'a>,
-    metric: Metric,
-    norm: f64,
+    product: bool,
     bound: f64,
     byte: PhantomData<B>,
 }
 
-impl<'a, B: Byte> Int<'a, B> {
-    fn new(query: IntQuery<'a>, metric: Metric, norm: f64) -> Self {
-        Self { query, metric, norm, bound: f64::INFINITY, byte: Default::default() }
-    }
-}
-
-impl<B: Byte> Kernel for Int<'_, B> {
+impl<B: Byte> Kernel for Whole<'_, B> {
     type Glance = f64;
 
     #[inline(always)]
     fn glance<S: Simd>(&self, simd: S, bytes: &[u8]) -> f64 {
-        if self.metric == Metric::L2 {
-            return self.query.l2::<S, B>(simd, bytes) as f64;
-        }
-        let (product, squares) = self.query.dot::<S, B>(simd, bytes);
-        if self.metric == Metric::InnerProduct {
-            reference::negated(product as f64)
+        if self.product {
+            reference::negated(self.query.dot::<S, B>(simd, bytes) as f64)
         } else {
-            reference::cosine(product as f64, self.norm, squares as f64)
+            self.query.l2::<S, B>(simd, bytes) as f64
         }
     }
     #[inline(always)]
@@ -413,6 +418,36 @@ impl<B: Byte> Kernel for Int<'_, B> {
     #[inline(always)]
     fn tighten(&mut self, bound: f64) {
         self.bound = bound;
+    }
+}
+
+/// The cosine of whole numbers: the integers are exact, but their quotient is only estimated at first.
+struct WholeCosine<'a, B> {
+    query: IntQuery<'a>,
+    norm: f64,
+    /// Products below this times the row's norm are farther than the bound.
+    limit: f32,
+    byte: PhantomData<B>,
+}
+
+impl<B: Byte> Kernel for WholeCosine<'_, B> {
+    type Glance = (i64, i64);
+
+    #[inline(always)]
+    fn glance<S: Simd>(&self, simd: S, bytes: &[u8]) -> (i64, i64) {
+        self.query.dot_and_norm::<S, B>(simd, bytes)
+    }
+    #[inline(always)]
+    fn rules_out(&self, (product, squares): (i64, i64)) -> bool {
+        (product as f32) < self.limit * (squares as f32).sqrt()
+    }
+    #[inline(always)]
+    fn exact(&mut self, _: &[u8], (product, squares): (i64, i64)) -> f64 {
+        reference::cosine(product as f64, self.norm, squares as f64)
+    }
+    #[inline(always)]
+    fn tighten(&mut self, bound: f64) {
+        self.limit = round_down((1.0 - bound - WHOLE_SLACK) * self.norm.sqrt());
     }
 }
 

@@ -12,13 +12,16 @@ pub(crate) struct BitQuery<'a> {
     query: &'a [u8],
     row_bytes: usize,
     tail: Option<Tail>,
+    ahead: usize,
 }
 
 impl<'a> BitQuery<'a> {
     /// A query of `row_bytes` bytes, padded with zeros to a multiple of [`PAD`].
-    pub(crate) fn new(query: &'a [u8], row_bytes: usize) -> Self {
+    ///
+    /// `ahead`: distance in bytes at which memory behind what is looked at is asked for.
+    pub(crate) fn new(query: &'a [u8], row_bytes: usize, ahead: usize) -> Self {
         debug_assert_eq!(query.len(), row_bytes.next_multiple_of(PAD));
-        Self { query, row_bytes, tail: Tail::new(row_bytes, PAD) }
+        Self { query, row_bytes, tail: Tail::new(row_bytes, PAD), ahead }
     }
 
     /// Number of bits in which the row at the start of `bytes` differs.
@@ -28,6 +31,7 @@ impl<'a> BitQuery<'a> {
         let (queries, _) = self.query.as_chunks::<32>();
         let mut count = simd.zero_count();
         for (block, query) in blocks.iter().zip(queries) {
+            simd.prefetch(block.as_ptr().wrapping_add(self.ahead));
             count = simd.count_xor(count, block, query);
         }
         if let (Some(tail), Some(query)) = (self.tail, queries.last()) {

@@ -26,14 +26,17 @@ pub(crate) struct FloatQuery<'a> {
     query: &'a [f32],
     row_bytes: usize,
     tail: Option<Tail>,
+    ahead: usize,
 }
 
 impl<'a> FloatQuery<'a> {
     /// A query of `dim` elements, padded with zeros to a multiple of [`PAD`], against rows of `E`.
-    pub(crate) fn new<E: Element>(query: &'a [f32], dim: usize) -> Self {
+    ///
+    /// `ahead`: distance in bytes at which memory behind what is looked at is asked for.
+    pub(crate) fn new<E: Element>(query: &'a [f32], dim: usize, ahead: usize) -> Self {
         debug_assert_eq!(query.len(), dim.next_multiple_of(PAD));
         let row_bytes = dim * E::BYTES;
-        Self { query, row_bytes, tail: Tail::new(row_bytes, 8 * E::BYTES) }
+        Self { query, row_bytes, tail: Tail::new(row_bytes, 8 * E::BYTES), ahead }
     }
 
     /// Squared Euclidean distance from the row at the start of `bytes`; relative error at most [`gamma`].
@@ -78,6 +81,9 @@ impl<'a> FloatQuery<'a> {
         let (fours, rest) = queries.split_at(blocks.len() * 4);
         let mut steps = blocks.remainder().chunks_exact(8 * E::BYTES);
         for (block, query) in blocks.zip(fours.as_chunks::<4>().0) {
+            for line in (0..block.len()).step_by(64) {
+                simd.prefetch(block.as_ptr().wrapping_add(self.ahead + line));
+            }
             for lane in 0..4 {
                 let row = E::widen(simd, &block[lane * 8 * E::BYTES..][..8 * E::BYTES]);
                 sums[lane] = step(sums[lane], simd.load_f32(&query[lane]), row);

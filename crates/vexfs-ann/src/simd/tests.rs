@@ -98,7 +98,7 @@ fn float_kernels_of<E: Element>(dtype: DType) {
                     bytes.extend_from_slice(&row);
                     bytes.resize(start + row.len() + after, 0xff);
                     let (l2, (dot, norm)) = level.run(Glance::<E> {
-                        query: FloatQuery::new::<E>(&padded, dim),
+                        query: FloatQuery::new::<E>(&padded, dim, 0),
                         bytes: &bytes[start..],
                         element: PhantomData,
                     });
@@ -133,11 +133,13 @@ struct Whole<'a, B> {
 }
 
 impl<B: Byte> Job for Whole<'_, B> {
-    type Out = (i64, (i64, i64));
+    type Out = (i64, i64, (i64, i64));
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Out {
-        (self.query.l2::<S, B>(simd, self.bytes), self.query.dot::<S, B>(simd, self.bytes))
+        let l2 = self.query.l2::<S, B>(simd, self.bytes);
+        let dot = self.query.dot::<S, B>(simd, self.bytes);
+        (l2, dot, self.query.dot_and_norm::<S, B>(simd, self.bytes))
     }
 }
 
@@ -160,11 +162,11 @@ fn int_kernels_of<B: Byte>(value: impl Fn(u8) -> i16) {
                 row.extend([0xff; 40].iter().take(dim % 41));
                 let padded = padded(&query);
                 let got = level.run(Whole::<B> {
-                    query: IntQuery::new(&padded, dim),
+                    query: IntQuery::new(&padded, dim, 1 << 40),
                     bytes: &row[1..],
                     byte: PhantomData,
                 });
-                assert_eq!(got, (l2, (dot, norm)), "{level:?} d={dim}");
+                assert_eq!(got, (l2, dot, (dot, norm)), "{level:?} d={dim}");
             }
         }
     }
@@ -199,7 +201,7 @@ fn the_bit_kernel_is_exact() {
                 let mut bytes = vec![0xff; start];
                 bytes.extend_from_slice(&row);
                 bytes.resize(start + size + after, 0xff);
-                let got = level.run(Differ(BitQuery::new(&padded, size), &bytes[start..]));
+                let got = level.run(Differ(BitQuery::new(&padded, size, 64), &bytes[start..]));
                 assert_eq!(got as f64, want, "{level:?} {size} bytes");
             }
         }
@@ -300,7 +302,8 @@ fn the_tile_multiplies_codes_exactly_up_to_the_limit_of_its_lanes() {
                 let most = (QUERY_LANE / (LANE_SPAN as i32 / 2)) as i8;
                 let codes: Vec<Vec<i8>> = (0..queries)
                     .map(|query| {
-                        let sign = |i: usize| if (i / LANE_SPAN + query) % 2 == 0 { most } else { -most };
+                        let sign =
+                            |i: usize| if (i / LANE_SPAN + query).is_multiple_of(2) { most } else { -most };
                         (0..dim)
                             .map(|i| if query == 2 { random.next() as i8 % most } else { sign(i) })
                             .collect()

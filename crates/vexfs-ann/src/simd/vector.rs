@@ -102,6 +102,6 @@ pub(crate) trait Simd: Copy {
     /// The number of bits counted.
     fn sum_count(self, count: Self::Count) -> u64;
 
-    /// Asks for the cache line of `address`, which need not be mapped.
+    /// Asks for the cache line of `address`, which need not be mapped, into the second-level cache.
     fn prefetch(self, address: *const u8);
 }
