@@ -12,8 +12,8 @@ use vexfs_format::codes::{DType, Metric};
 /// Appends the rows of each FILE, a NumPy .npy array of n rows by d dimensions, to a collection. Either all rows of a file are
 /// stored or none: a file with a NaN, an infinity or a wrong dimension, or one that is cut short, changes nothing.
 ///
-/// With -c, a collection that does not exist is created from the data. Without it the rows go to the collection
-/// 'vectors', whose dimension must fit.
+/// A collection that does not exist is created from the data. Without -c the rows go to the collection 'vectors', which
+/// mkfs.vexfs -V has made with the dimension it was told; if that does not fit, name another with -c.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "vexfs-import",
@@ -22,7 +22,10 @@ use vexfs_format::codes::{DType, Metric};
     override_usage = "vexfs-import [OPTIONS] FILE...\n       vexfs-import [OPTIONS] --file SRC DEST"
 )]
 pub struct Args {
-    /// Files of vectors: .npy arrays with a row per vector
+    /// Files of vectors: .npy arrays with a row per vector, or texts with a line
+    ///
+    /// A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
+    /// standard input.
     #[arg(value_name = "FILE", required_unless_present = "file", value_hint = ValueHint::FilePath)]
     pub vectors: Vec<PathBuf>,
 
@@ -36,8 +39,8 @@ pub struct Args {
 
     /// Ids of the rows: a .npy array of integers, or a text with one a line
     ///
-    /// One id for each row of all files, in their order. An id is a number of 64 bits that the collection does not have
-    /// yet. Without ids, the rows are numbered on from the highest id.
+    /// One id for each row of all files, in their order. An id is a number below 2^64 - 1 that no other row has. Without ids,
+    /// the rows are numbered on from the highest id.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors", conflicts_with = "keys")]
     pub ids: Option<PathBuf>,
 
@@ -49,7 +52,9 @@ pub struct Args {
 
     /// Element type of a collection that is created [default: that of the data]
     ///
-    /// b1 is one bit per dimension. An existing collection has its type: rows are converted to it if no value is lost.
+    /// b1 is one bit per dimension, made of bool, of 0 and 1, or of u8 with eight bits in each (numpy.packbits with
+    /// bitorder='little'). An existing collection has its type, and rows are converted to it: floating point numbers are rounded, a
+    /// number that the type cannot hold is an error.
     #[arg(long, value_name = "TYPE", value_parser = dtype(), requires = "vectors")]
     pub dtype: Option<DType>,
 
@@ -62,14 +67,15 @@ pub struct Args {
 
     /// Scale each vector to length 1 before it is stored
     ///
-    /// A vector of length 0 is an error.
+    /// A vector of length 0 is an error. A collection that is created with this flag scales all rows that come later, too.
     #[arg(long, requires = "vectors")]
     pub normalize: bool,
 
     /// Copy the ordinary file SRC to the path DEST; may be given again
     ///
-    /// DEST is a path from the root directory of the filesystem; if it is a directory, the file keeps its name in it. A
-    /// file that exists is replaced at once: readers see the old or the new one.
+    /// DEST is a path from the root directory of the filesystem; if it is a directory, or ends in /, the file keeps its name in
+    /// it. A file that exists is replaced at once: readers see the old or the new one. SRC may be -, standard input. Files are copied
+    /// after the vectors are stored.
     #[arg(long, num_args = 2, value_names = ["SRC", "DEST"], action = ArgAction::Append, value_hint = ValueHint::FilePath)]
     pub file: Vec<PathBuf>,
 

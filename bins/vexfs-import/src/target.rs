@@ -1,6 +1,6 @@
 //! What the rows become: the kind of the collection they go to, or of the one they create.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use vexfs_cli::args::{DEFAULT_COLLECTION, metric_for};
@@ -14,24 +14,34 @@ use vexfs_fs::path::{LastLink, resolve, split_last};
 use vexfs_fs::{FsError, Volume};
 use vexfs_io::{OpenOptions, RowSource, TargetType};
 
+use crate::ahead::wait_for;
 use crate::args::Args;
+use crate::identity::Identities;
+use crate::rows::UNTOUCHED;
+use crate::shown;
+use crate::slabs::Input;
 
-/// The files of an import, open at their first row.
-pub(crate) type Sources<'a> = Vec<(&'a Path, Box<dyn RowSource>)>;
-
-/// The kind of collection that the rows go to.
-#[derive(Clone, Copy, Debug)]
+/// The collection that the rows go to.
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) spec: CollectionSpec,
+    pub(crate) place: Place,
     /// Rows of the collection; `None` when it does not exist.
     rows: Option<u64>,
 }
 
+/// Where the collection is, or is to be.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Existing(InodeNo),
+    New { parent: InodeNo, name: String },
+}
+
 impl Target {
     /// Looks at the collection, or at the first file when there is none, and opens all files.
-    pub(crate) fn open<'a>(args: &'a Args, volume: &Volume) -> anyhow::Result<(Self, Sources<'a>)> {
+    pub(crate) fn open(args: &Args, volume: &Volume) -> anyhow::Result<(Self, Input)> {
         let name = args.collection.name();
-        let mut paths = args.vectors.iter().map(PathBuf::as_path);
+        let mut paths = args.vectors.iter();
         let mut sources = Vec::new();
         let target = match Collection::open(volume, name) {
             Ok(collection) => {
@@ -43,36 +53,42 @@ impl Target {
                 };
                 agrees("--dtype", args.dtype, spec.dtype, name)?;
                 agrees("--metric", args.metric, spec.metric, name)?;
-                Self { spec, rows: Some(collection.rows()) }
+                let place = Place::Existing(collection.inode.number());
+                Self { spec, place, rows: Some(collection.rows()) }
             }
             Err(FsError::NotFound { .. }) => {
+                let place = place_of_new(volume, name)?;
                 let first = paths.next().ok_or_else(|| Usage::new("no file of vectors"))?;
-                let source = vexfs_io::open(first, &options(args, args.dtype.map(target_type)))?;
+                let source = open_file(args, first, args.dtype.map(target_type))?;
                 let spec = spec_of(args, first, &*source)?;
-                sources.push((first, source));
-                Self { spec, rows: None }
+                sources.push((shown(first).into(), source));
+                Self { spec, place, rows: None }
             }
             Err(e) => return Err(e.into()),
         };
-        if args.normalize && matches!(target.spec.dtype, DType::I8 | DType::U8 | DType::B1) {
+        // A collection whose rows have length 1 keeps that promise.
+        let is_scaled = args.normalize || target.spec.normalized;
+        if is_scaled && matches!(target.spec.dtype, DType::I8 | DType::U8 | DType::B1) {
             let dtype = target.spec.dtype;
             return Err(Usage::new(format!("--normalize: vectors of {dtype} cannot be scaled to length 1")))
                 .hint("store them as f32, f16 or bf16: --dtype, with a collection that does not exist");
         }
         for path in paths {
-            sources.push((path, target.open_file(args, path)?));
+            sources.push((shown(path).into(), target.open_fitting(args, path)?));
         }
-        Ok((target, sources))
+        let (ids, keys) = (args.ids.clone(), args.keys.clone());
+        let identities = wait_for(UNTOUCHED, move || Identities::open(ids.as_deref(), keys.as_deref()))??;
+        let scaled = is_scaled.then_some((target.spec.dtype, target.spec.dim as usize));
+        Ok((target, Input { sources, identities, scaled }))
     }
 
     /// Opens a file whose rows fit.
-    fn open_file(&self, args: &Args, path: &Path) -> anyhow::Result<Box<dyn RowSource>> {
-        let source = vexfs_io::open(path, &options(args, Some(target_type(self.spec.dtype))))?;
+    fn open_fitting(&self, args: &Args, path: &Path) -> anyhow::Result<Box<dyn RowSource>> {
+        let source = open_file(args, path, Some(target_type(self.spec.dtype)))?;
         let (found, expected) = (source.dim(), self.spec.dim as usize);
         if found != expected {
             let what = format!("collection {}", args.collection.name());
-            let error = Err(FsError::WrongDimension { what, found, expected })
-                .with_context(|| path.display().to_string());
+            let error = Err(FsError::WrongDimension { what, found, expected }).with_context(|| shown(path));
             return error.hint(self.way_out(args, found));
         }
         Ok(source)
@@ -115,21 +131,16 @@ fn agrees<T: PartialEq + std::fmt::Display>(
     }
 }
 
-fn options(args: &Args, target: Option<TargetType>) -> OpenOptions {
+fn open_file(args: &Args, path: &Path, target: Option<TargetType>) -> anyhow::Result<Box<dyn RowSource>> {
     // Half for the slabs of a column-major file; the rest for the rows under way.
     let memory = usize::try_from(args.memory / 2).unwrap_or(usize::MAX);
-    OpenOptions { target, memory, ..OpenOptions::default() }
+    let options = OpenOptions { target, memory, ..OpenOptions::default() };
+    let path = path.to_owned();
+    Ok(wait_for(UNTOUCHED, move || vexfs_io::open(&path, &options))??)
 }
 
-/// Directory and name for a collection that does not exist; `None` when it need not be made.
-pub(crate) fn parent_of_new(
-    volume: &Volume,
-    path: &str,
-    needed: bool,
-) -> anyhow::Result<Option<(InodeNo, String)>> {
-    if !needed {
-        return Ok(None);
-    }
+/// Directory and name of a collection that does not exist.
+fn place_of_new(volume: &Volume, path: &str) -> anyhow::Result<Place> {
     let (parent, name) = split_last(path)?;
     let directory = resolve(volume, parent, LastLink::Follow)
         .with_context(|| format!("collection {path} does not exist"))
@@ -138,7 +149,7 @@ pub(crate) fn parent_of_new(
         let found = directory.kind().name();
         return Err(FsError::WrongKind { path: parent.to_owned(), found, expected: "directory" }.into());
     }
-    Ok(Some((directory.number(), name.to_owned())))
+    Ok(Place::New { parent: directory.number(), name: name.to_owned() })
 }
 
 fn target_type(dtype: DType) -> TargetType {

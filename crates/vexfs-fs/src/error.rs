@@ -144,15 +144,17 @@ pub enum FsError {
     /// A collection cannot be made with these parameters.
     #[error("{0}")]
     BadCollection(String),
-    /// An id or key was given twice, or exists already.
-    #[error("{what} {value} is there already (row {row})")]
+    /// An id or key was given twice, or a row has it already.
+    #[error("{what} {value} is taken ({taken})")]
     Duplicate {
         /// "id" or "key".
         what: &'static str,
         /// The value.
         value: String,
-        /// The row that has it.
-        row: u64,
+        /// Its index among all that were given.
+        given: u64,
+        /// Who has it.
+        taken: TakenBy,
     },
     /// No row bears this id or key.
     #[error("{collection}: no row with id {id}")]
@@ -178,6 +180,24 @@ pub enum FsError {
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// Who has an id or key that is given once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenBy {
+    /// A row of the collection.
+    Row(u64),
+    /// Another row that is being added, by its index among those.
+    Given(u64),
+}
+
+impl std::fmt::Display for TakenBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Row(row) => write!(f, "row {row} has it"),
+            Self::Given(index) => write!(f, "it was given before, to new row {index}"),
+        }
+    }
 }
 
 impl From<FormatError> for FsError {

@@ -4,6 +4,7 @@
 //! of the old one; so does its last checksum block.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use vexfs_format::error::{At, Corrupt, Damage, Structure};
 use vexfs_format::extent::SUMS_BASE;
@@ -304,6 +305,31 @@ pub(crate) fn free_runs(txn: &mut Transaction<'_>, map: &mut ExtentMap, from: u6
     for run in map.remove(from, to) {
         txn.free_data(BlockRun { start: run.start.get(), len: run.len.into() });
     }
+}
+
+/// The bytes of `range` of a file that was written and finished in the running transaction; not compared with checksums.
+///
+/// # Errors
+/// Device errors; damage of the extents, or a range beyond them.
+pub(crate) fn read_staged(txn: &Transaction<'_>, inode: &Inode, range: Range<u64>) -> Result<Vec<u8>> {
+    let map = ExtentMap::load(txn, inode)?;
+    let size = txn.block_size() as u64;
+    let mut bytes = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let logical = at / size;
+        let Some(place) = map.lookup(logical) else {
+            let at = At::FileBlock { inode: inode.number().get(), logical };
+            let damage = Damage::Field { name: "extents", found: logical, expected: "a block of the file" };
+            return Err(Corrupt::new(Structure::Data, at, damage).into());
+        };
+        let end = range.end.min((logical + 1) * size);
+        // Not by way of the cache, which would keep it for the next transaction that gets this block.
+        let block = txn.volume.read_device(place)?;
+        bytes.extend_from_slice(&block[(at % size) as usize..(end - logical * size) as usize]);
+        at = end;
+    }
+    Ok(bytes)
 }
 
 /// One data block, checked against `sum`.

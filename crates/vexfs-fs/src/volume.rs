@@ -246,7 +246,8 @@ impl Volume {
         Ok(bytes)
     }
 
-    fn read_device(&self, block: BlockNo) -> Result<Arc<[u8]>> {
+    /// The bytes of a block as they lie on the device, past journal and cache.
+    pub(crate) fn read_device(&self, block: BlockNo) -> Result<Arc<[u8]>> {
         let mut bytes = vec![0; self.block_size()];
         self.dev.read_at(self.offset(block), &mut bytes)?;
         Ok(bytes.into())

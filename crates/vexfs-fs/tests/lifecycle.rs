@@ -8,6 +8,7 @@ use vexfs_format::codes::InodeKind;
 use vexfs_fs::collection::append::RowIds;
 use vexfs_fs::collection::ids::Identity;
 use vexfs_fs::collection::{self, Collection};
+use vexfs_fs::error::TakenBy;
 use vexfs_fs::path::{LastLink, resolve};
 use vexfs_fs::{BlockSource, FsError, dir, inode};
 
@@ -153,7 +154,15 @@ fn ids_and_keys_lead_to_their_rows() {
     let keys = ["apple".to_owned(), "pear".to_owned()];
     append(&mut volume, "keyed", &rows_f32(5, 2, 8), RowIds::Keys(&keys)).expect("keys");
     append(&mut volume, "keyed", &rows_f32(5, 1, 8), RowIds::Keys(&["plum".to_owned()])).expect("more keys");
-    assert!(append(&mut volume, "keyed", &rows_f32(5, 1, 8), RowIds::Keys(&["pear".to_owned()])).is_err());
+    for (keys, key, place, taken_by) in
+        [(["fig", "pear"], "pear", 1, TakenBy::Row(1)), (["kiwi", "kiwi"], "kiwi", 1, TakenBy::Given(0))]
+    {
+        let twice = append(&mut volume, "keyed", &rows_f32(5, 2, 8), RowIds::Keys(&keys.map(str::to_owned)));
+        let Err(FsError::Duplicate { what: "key", value, given, taken }) = twice else {
+            panic!("{keys:?}: {twice:?}")
+        };
+        assert_eq!((value.as_str(), given, taken), (key, place, taken_by));
+    }
     assert!(append(&mut volume, "keyed", &rows_f32(5, 1, 8), RowIds::Auto).is_err(), "rows without keys");
     let collection = Collection::open(&volume, "keyed").expect("collection");
     let ids = collection.identities(&volume).expect("ids");

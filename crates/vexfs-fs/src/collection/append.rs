@@ -7,13 +7,14 @@ use vexfs_format::collection::{
     STREAM_VECTORS, row_checksum,
 };
 use vexfs_format::dir_block::name_hash;
+use vexfs_format::inode::Inode;
 use zerocopy::little_endian::U64;
 
 use super::Collection;
-use super::ids::{existing_ids, existing_key_hashes};
+use super::unique::{Clash, id_clash, key_clash};
 use crate::alloc::BlockUse;
 use crate::error::{FsError, Result};
-use crate::file::FileWriter;
+use crate::file::{FileWriter, read_staged};
 use crate::inode;
 use crate::source::BlockSource;
 use crate::txn::transaction::Transaction;
@@ -83,12 +84,12 @@ impl Appender {
     /// # Errors
     /// [`FsError::NoSpace`] with nothing allocated; device errors and damage of bitmaps.
     pub fn reserve(&mut self, txn: &mut Transaction<'_>, rows: u64) -> Result<()> {
-        let bytes = rows.checked_mul(self.collection.desc.row_bytes());
-        let Some(bytes) = bytes.filter(|&b| b <= i64::MAX as u64) else {
+        let needed = |per_row| rows.checked_mul(per_row).filter(|&bytes| bytes <= i64::MAX as u64);
+        let (Some(bytes), Some(sums)) = (needed(self.collection.desc.row_bytes()), needed(4)) else {
             return Err(FsError::NoSpace { needed: u64::MAX, free: txn.available_blocks() });
         };
         self.vectors.reserve(txn, bytes)?;
-        self.row_sums.reserve(txn, rows * 4)
+        self.row_sums.reserve(txn, sums)
     }
 
     /// Adds a batch of packed rows.
@@ -251,12 +252,11 @@ impl IdWriter {
     fn finish(self, txn: &mut Transaction<'_>, collection: &Collection) -> Result<()> {
         let next_id = collection.desc.next_id.get();
         let fresh = self.given.first().is_none_or(|&id| id >= next_id.max(self.first_row));
-        if !(fresh && self.given.is_sorted_by(|a, b| a < b)) {
-            let existing = existing_ids(txn, collection, self.first_row)?;
-            let found = first_duplicate(&self.given, &existing, self.first_row);
-            if let Some((id, row)) = found {
-                return Err(FsError::Duplicate { what: "id", value: id.to_string(), row });
-            }
+        if !(fresh && self.given.is_sorted_by(|a, b| a < b))
+            && let Some(Clash { given, taken }) = id_clash(txn, collection, self.first_row, &self.given)?
+        {
+            let value = self.given[given as usize].to_string();
+            return Err(FsError::Duplicate { what: "id", value, given, taken });
         }
         self.stream.finish(txn)?;
         Ok(())
@@ -305,40 +305,24 @@ impl KeyWriter {
     }
 
     fn finish(self, txn: &mut Transaction<'_>, collection: &Collection) -> Result<()> {
-        let existing = existing_key_hashes(txn, collection)?;
-        if let Some((hash, row)) = first_duplicate(&self.given, &existing, collection.rows()) {
-            let nth = self.given.iter().position(|&h| h == hash).unwrap_or(0) + 1;
-            return Err(FsError::Duplicate {
-                what: "key",
-                value: format!("number {nth} of those given"),
-                row,
-            });
+        let (text, ends) = (self.text.finish(txn)?, self.ends.finish(txn)?);
+        if let Some(Clash { given, taken }) = key_clash(txn, collection, &self.given)? {
+            let value = staged_key(txn, &text, &ends, collection.rows() + given)?;
+            return Err(FsError::Duplicate { what: "key", value, given, taken });
         }
-        self.text.finish(txn)?;
-        self.ends.finish(txn)?;
         self.hashes.finish(txn)?;
         Ok(())
     }
 }
 
-/// The first value that occurs twice in `given`, or in `given` and `existing`, and a row that has it already.
-///
-/// `existing` are the values of live rows with their rows; `given` those of the rows from `first_row` on.
-fn first_duplicate(given: &[u64], existing: &[(u64, u64)], first_row: u64) -> Option<(u64, u64)> {
-    let new = given.iter().copied().zip(first_row..);
-    let mut all: Vec<(u64, u64)> = existing.iter().copied().chain(new).collect();
-    all.sort_unstable();
-    all.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0]).min_by_key(|&(_, row)| row)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::first_duplicate;
-
-    #[test]
-    fn duplicates_are_found_with_the_row_that_has_them() {
-        assert_eq!(first_duplicate(&[5, 6, 7], &[(1, 0), (2, 1)], 2), None);
-        assert_eq!(first_duplicate(&[5, 2, 7], &[(1, 0), (2, 4)], 5), Some((2, 4)));
-        assert_eq!(first_duplicate(&[9, 8, 9], &[(1, 0)], 1), Some((9, 1)));
-    }
+/// The key of `row`, from streams that are finished and not committed.
+fn staged_key(txn: &Transaction<'_>, text: &Inode, ends: &Inode, row: u64) -> Result<String> {
+    let end = |row: u64| -> Result<u64> {
+        let bytes = read_staged(txn, ends, row * 8..row * 8 + 8)?;
+        Ok(bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b)))
+    };
+    let (start, end) = (if row == 0 { 0 } else { end(row - 1)? }, end(row)?);
+    // The end of the key before may be a damaged one of a committed row.
+    let bytes = read_staged(txn, text, start.max(end.saturating_sub(KEY_MAX as u64))..end)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -11,7 +11,6 @@ use super::Collection;
 use super::rows::Deletions;
 use crate::error::{FsError, Result};
 use crate::source::BlockSource;
-use crate::txn::transaction::Transaction;
 use crate::view::FileView;
 use crate::volume::Volume;
 
@@ -184,37 +183,4 @@ impl Identities {
 fn number_at(view: &FileView, row: u64) -> Result<u64> {
     let bytes = view.bytes(row * 8..row * 8 + 8)?;
     Ok(bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b)))
-}
-
-/// Ids of the live rows among the first `rows`, with their rows; those behind the committed ones belong to the running
-/// transaction and have their number as id.
-pub(super) fn existing_ids(
-    txn: &Transaction<'_>,
-    collection: &Collection,
-    rows: u64,
-) -> Result<Vec<(u64, u64)>> {
-    if !collection.desc.has(FLAG_IDS) {
-        let deleted = collection.deletions(txn.volume)?;
-        return Ok((0..rows).filter(|&row| !deleted.contains(row)).map(|row| (row, row)).collect());
-    }
-    committed_numbers(txn, collection, STREAM_IDS)
-}
-
-/// Hashes of the keys of the live rows, with their rows.
-pub(super) fn existing_key_hashes(txn: &Transaction<'_>, collection: &Collection) -> Result<Vec<(u64, u64)>> {
-    if !collection.desc.has(FLAG_KEYS) {
-        return Ok(Vec::new());
-    }
-    committed_numbers(txn, collection, STREAM_KEY_HASHES)
-}
-
-fn committed_numbers(
-    txn: &Transaction<'_>,
-    collection: &Collection,
-    stream: &'static str,
-) -> Result<Vec<(u64, u64)>> {
-    let view = collection.view_exact(txn.volume, stream, collection.rows() * 8)?;
-    let deleted = collection.deletions(txn.volume)?;
-    let numbers = view.all()?.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b));
-    Ok(numbers.zip(0..).filter(|&(_, row)| !deleted.contains(row)).collect())
 }

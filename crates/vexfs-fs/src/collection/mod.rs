@@ -8,6 +8,7 @@ pub mod create;
 pub mod delete;
 pub mod ids;
 pub mod rows;
+mod unique;
 
 use std::collections::BTreeMap;
 
