@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 
-use anyhow::bail;
+use anyhow::anyhow;
 use vexfs_format::codes::DType;
 use vexfs_io::RowSource;
 
@@ -32,8 +32,10 @@ pub(crate) struct Input {
     /// Files with their names for messages.
     pub(crate) sources: Vec<(Arc<str>, Box<dyn RowSource>)>,
     pub(crate) identities: Identities,
-    /// Element type and dimension, if rows are scaled to length 1.
-    pub(crate) scaled: Option<(DType, usize)>,
+    pub(crate) dtype: DType,
+    pub(crate) dim: usize,
+    /// Whether rows are scaled to length 1.
+    pub(crate) is_scaled: bool,
 }
 
 /// Slabs, and the way back for their buffers.
@@ -95,11 +97,8 @@ impl Input {
                     spare = Some(bytes);
                     break;
                 }
-                if let Some((dtype, dim)) = self.scaled
-                    && let Err(row) = normalize(&mut bytes, dtype, dim)
-                {
-                    bail!("{file}: row {}: has length 0 and cannot be scaled", first + row as u64);
-                }
+                prepare(&mut bytes, (self.dtype, self.dim), self.is_scaled)
+                    .map_err(|(row, problem)| anyhow!("{file}: row {}: {problem}", first + row as u64))?;
                 let identities = self.identities.next(rows)?;
                 let slab = Slab { bytes, rows, identities, file: file.clone(), first };
                 first += rows as u64;
@@ -110,5 +109,39 @@ impl Input {
             total += first;
         }
         self.identities.finish(total)
+    }
+}
+
+/// Scales rows where that is asked for, and makes sure that packed bits end with the dimension.
+///
+/// # Errors
+/// The index of a row that cannot be stored, and why.
+fn prepare(
+    rows: &mut [u8],
+    (dtype, dim): (DType, usize),
+    is_scaled: bool,
+) -> Result<(), (usize, &'static str)> {
+    if is_scaled {
+        normalize(rows, dtype, dim).map_err(|row| (row, "has length 0 and cannot be scaled"))?;
+    }
+    if dtype == DType::B1 && !dim.is_multiple_of(8) {
+        let beyond = |row: &[u8]| row.last().is_some_and(|&byte| byte >> (dim % 8) != 0);
+        if let Some(row) = rows.chunks_exact(dim.div_ceil(8)).position(beyond) {
+            return Err((row, "has bits set behind the last dimension of the collection"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_bits_end_with_the_dimension() {
+        let check = |rows: &[u8], dim| prepare(&mut rows.to_vec(), (DType::B1, dim), false).map_err(|e| e.0);
+        assert_eq!(check(&[0xFF, 0x01, 0x00, 0x01], 9), Ok(()));
+        assert_eq!(check(&[0xFF, 0x01, 0x00, 0x02], 9), Err(1));
+        assert_eq!(check(&[0xFF, 0xFF], 16), Ok(()));
     }
 }

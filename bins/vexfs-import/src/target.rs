@@ -12,7 +12,7 @@ use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::create::CollectionSpec;
 use vexfs_fs::path::{LastLink, resolve, split_last};
 use vexfs_fs::{FsError, Volume};
-use vexfs_io::{OpenOptions, RowSource, TargetType};
+use vexfs_io::{ElementType, OpenOptions, RowSource, TargetType};
 
 use crate::ahead::wait_for;
 use crate::args::Args;
@@ -78,15 +78,17 @@ impl Target {
         }
         let (ids, keys) = (args.ids.clone(), args.keys.clone());
         let identities = wait_for(UNTOUCHED, move || Identities::open(ids.as_deref(), keys.as_deref()))??;
-        let scaled = is_scaled.then_some((target.spec.dtype, target.spec.dim as usize));
-        Ok((target, Input { sources, identities, scaled }))
+        let (dtype, dim) = (target.spec.dtype, target.spec.dim as usize);
+        Ok((target, Input { sources, identities, dtype, dim, is_scaled }))
     }
 
     /// Opens a file whose rows fit.
     fn open_fitting(&self, args: &Args, path: &Path) -> anyhow::Result<Box<dyn RowSource>> {
         let source = open_file(args, path, Some(target_type(self.spec.dtype)))?;
         let (found, expected) = (source.dim(), self.spec.dim as usize);
-        if found != expected {
+        // Packed bits come in whole bytes; the collection says how many of the last one count.
+        let is_packed = self.spec.dtype == DType::B1 && source.element() == ElementType::U8;
+        if found != expected && !(is_packed && found == expected.next_multiple_of(8)) {
             let what = format!("collection {}", args.collection.name());
             let error = Err(FsError::WrongDimension { what, found, expected }).with_context(|| shown(path));
             return error.hint(self.way_out(args, found));
