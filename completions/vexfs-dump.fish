@@ -3,6 +3,7 @@ complete -c vexfs-dump -l offset -d 'Byte of the device at which the filesystem 
 complete -c vexfs-dump -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
 complete -c vexfs-dump -s b -l superblock -d 'Block of the backup superblock to use instead of the primary' -r
 complete -c vexfs-dump -s o -l output -d 'For export: file to write, a NumPy array of a row per vector' -r -F
+complete -c vexfs-dump -l ids -d 'For export: file for the ids or keys of the rows, one to a line' -r -F
 complete -c vexfs-dump -s R -l recursive -d 'For ls: list directories below PATH as well'
 complete -c vexfs-dump -s q -l quiet -d 'Say nothing but errors and warnings'
 complete -c vexfs-dump -s v -l verbose -d 'Say more; may be given twice'

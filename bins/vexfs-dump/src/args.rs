@@ -55,9 +55,16 @@ pub struct Args {
 
     /// For export: file to write, a NumPy array of a row per vector
     ///
-    /// The name ends in .npy. A file that exists is replaced when all rows are written.
+    /// The name ends in .npy. A file that exists is replaced when all rows are written. Rows of bf16 become a two-byte void type,
+    /// rows of b1 packed bytes.
     #[arg(short = 'o', long = "output", value_name = "FILE.npy", value_hint = ValueHint::FilePath)]
     pub output_file: Option<PathBuf>,
+
+    /// For export: file for the ids or keys of the rows, one to a line
+    ///
+    /// In the order of the rows, so that vexfs-import takes it with --ids or --keys.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ids: Option<PathBuf>,
 
     #[command(flatten)]
     #[allow(missing_docs)] // the fragment says what it is

@@ -1,10 +1,22 @@
 //! `vexfs-dump`: shows what is in a VexFS, and takes it out.
 //!
-//! [`args`] is the command line, `run` the work. The rest of the workspace uses only [`args::Args`], for the man page and
-//! the completions.
+//! [`args`] and [`what`] are the command line, `run` chooses the part, `dump` is what the parts share; each part has its file.
+//! The rest of the workspace uses only [`args::Args`], for the man page and the completions.
 
 pub mod args;
+mod block_use;
+mod cat;
+mod collections;
+mod dump;
+mod export;
+mod extents;
+mod groups;
+mod inode;
+mod journal;
+mod list;
 mod run;
+mod superblock;
+mod vector;
 pub mod what;
 
 use std::process::ExitCode;

@@ -37,8 +37,13 @@ pub enum What {
     Collections,
     /// One vector of the collection, by id or key.
     Get(String),
-    /// All vectors of the collection, to this file.
-    Export(PathBuf),
+    /// The vectors of the collection.
+    Export {
+        /// The file they go to.
+        file: PathBuf,
+        /// The file their ids or keys go to.
+        ids: Option<PathBuf>,
+    },
 }
 
 /// The operands, understood.
@@ -116,8 +121,11 @@ fn what(operands: &[OsString], args: &Args) -> Result<What, Usage> {
             What::Ls { path, recursive: args.recursive }
         }
         "export" => {
-            let file = args.output_file.clone();
-            none(What::Export(file.ok_or_else(|| Usage::new("'export' needs -o FILE.npy"))?))?
+            let file = args.output_file.clone().ok_or_else(|| Usage::new("'export' needs -o FILE.npy"))?;
+            if file.extension().is_none_or(|extension| extension != "npy") {
+                return Err(Usage::new(format!("'{}' does not end in .npy", file.display())));
+            }
+            none(What::Export { file, ids: args.ids.clone() })?
         }
         _ => return Err(Usage::new(format!("'{word}' is not one of {}", WORDS.join(", ")))),
     };
@@ -129,8 +137,13 @@ fn flags_fit(what: What, word: &str, args: &Args) -> Result<What, Usage> {
     if args.recursive && !matches!(what, What::Ls { .. }) {
         return Err(Usage::new(format!("-R is for 'ls', not for {word}")));
     }
-    if args.output_file.is_some() && !matches!(what, What::Export(_)) {
-        return Err(Usage::new(format!("-o is for 'export', not for {word}")));
+    for (flag, is_given) in [("-o", args.output_file.is_some()), ("--ids", args.ids.is_some())] {
+        if is_given && !matches!(what, What::Export { .. }) {
+            return Err(Usage::new(format!("{flag} is for 'export', not for {word}")));
+        }
+    }
+    if args.output.json && matches!(what, What::Cat(_)) {
+        return Err(Usage::new("the contents of a file are no JSON: --json is not for 'cat'"));
     }
     Ok(what)
 }
@@ -166,7 +179,8 @@ mod tests {
         assert_eq!(what_of("/img ls -R /models"), What::Ls { path: "/models".into(), recursive: true });
         assert_eq!(what_of("/img cat /README"), What::Cat("/README".into()));
         assert_eq!(what_of("/img get item-7 -c items"), What::Get("item-7".into()));
-        assert_eq!(what_of("/img export -c items -o x.npy"), What::Export("x.npy".into()));
+        let export = What::Export { file: "x.npy".into(), ids: Some("x.ids".into()) };
+        assert_eq!(what_of("/img export -c items -o x.npy --ids x.ids"), export);
         for word in WORDS {
             let argument = match *word {
                 "inode" | "extents" | "stat" | "cat" | "get" => " 1",
@@ -187,6 +201,9 @@ mod tests {
             "/img super 1",
             "/img stat /a /b",
             "/img export",
+            "/img export -o x.h5",
+            "/img super --ids x.ids",
+            "/img cat /a --json",
             "/img super -R",
             "/img -o x.npy",
             "-d /img /other super",
