@@ -83,7 +83,7 @@ impl Search {
         let fitting: Vec<&Candidate> = self.found.iter().filter(|candidate| wanted(candidate)).collect();
         let mut message = match fitting.as_slice() {
             [one] => return Ok(one.path.clone()),
-            [] => format!("{subject} no block device of this machine has such a VexFS ({})", self.extent()),
+            [] => format!("{subject} no VexFS is found on this machine's block devices ({})", self.extent()),
             several => format!("{subject} {} VexFS filesystems fit", several.len()),
         };
         let shown: Vec<&Candidate> = if fitting.is_empty() { self.found.iter().collect() } else { fitting };
