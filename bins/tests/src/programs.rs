@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::Tool;
-
 /// The program of the tool `name`.
 ///
 /// # Panics
@@ -34,12 +32,10 @@ fn build() -> PathBuf {
     let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile");
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--bins", "--manifest-path"]).arg(manifest);
+    // The whole workspace, so that libraries are built with the features that `cargo test --workspace` has built them with.
+    cargo.args(["build", "--quiet", "--workspace", "--bins", "--manifest-path"]).arg(manifest);
     cargo.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
     cargo.arg("--target-dir").arg(folder.parent().expect("the target folder"));
-    for tool in Tool::ALL {
-        cargo.args(["--package", &target(tool.name)]);
-    }
     let status = cargo.status().expect("cargo");
     assert!(status.success(), "the tools do not build");
     folder
