@@ -14,6 +14,7 @@ use common::options;
 use crash_model::action::{Action, Names};
 use crash_model::audit::audit;
 use crash_model::session::{Session, Step, fresh, open_options};
+use crash_model::torn::torn_subsets;
 use crash_model::tree::{Tree, difference, read_tree};
 use crash_model::workload::{random_story, story};
 use rayon::iter::{ParallelBridge, ParallelIterator};
@@ -44,24 +45,29 @@ struct Recording {
     base: MemDevice,
     log: Vec<Op>,
     states: Vec<Tree>,
+    /// Number of the state that was acknowledged when it began.
+    before: usize,
 }
 
-/// Formats a device with `options` unless it is `base`, and takes `steps`.
-fn record(base: MemDevice, options: Option<&MkfsOptions>, first: Vec<Tree>, steps: &[Step]) -> Recording {
-    let device = Arc::new(RecordDevice::new(base.fork()));
+/// Formats a blank device and takes `steps`; the recording begins behind the first `unrecorded` of them, or with mkfs.
+fn record(options: &MkfsOptions, steps: &[Step], unrecorded: Option<usize>) -> Recording {
+    let blocks = options.geometry.device_blocks * u64::from(options.geometry.block_size);
+    let device = Arc::new(RecordDevice::new(MemDevice::new(blocks)));
     let mut session = Session::new(device.clone(), |n| device.mark(n.to_string()));
-    session.states = first;
-    match options {
-        Some(options) => session.format(options).expect("mkfs"),
-        None => session.open().expect("open"),
-    }
-    for step in steps {
+    let (mut base, mut before) = (device.inner().fork(), 0);
+    session.format(options).expect("mkfs");
+    for (n, step) in steps.iter().enumerate() {
+        if unrecorded == Some(n) {
+            base = device.inner().fork();
+            before = session.states.len() - 1;
+            device.take_log();
+        }
         session.step(step).unwrap_or_else(|e| panic!("{step:?}: {e}"));
     }
     session.close().expect("close");
     let states = std::mem::take(&mut session.states);
     drop(session);
-    Recording { base, log: device.take_log(), states }
+    Recording { base, log: device.take_log(), states, before }
 }
 
 /// What a volume holds; it must be sound.
@@ -97,69 +103,77 @@ fn open_both(image: &MemDevice, state: &str) -> Option<(Tree, Vec<Op>)> {
     Some((tree, device.take_log()))
 }
 
-/// Goes on working with a device after a crash: nothing that was there may suffer.
+/// Goes on working with a device after a crash: nothing that was there may suffer, also when the tools die again and again.
+///
+/// The steps are like those before the crash: what is left of the log must not fit behind them.
 fn work_on(image: &MemDevice, tree: &Tree, state: &str) {
     let device: Arc<dyn Device> = Arc::new(image.fork());
     let mut session = Session::new(device.clone(), |_| {});
     session.states = vec![tree.clone()];
     session.open().unwrap_or_else(|e| panic!("{state}: {e}"));
-    let steps = [
-        Step::Commit(vec![Action::Write("/after the crash".to_owned(), 30_000, 99)]),
-        Step::Commit(vec![Action::Append("/vectors".to_owned(), vec![300], Names::Auto, 98)]),
-    ];
-    for step in &steps {
+    let append = |seed| Step::Commit(vec![Action::Append("/vectors".to_owned(), vec![5], Names::Auto, seed)]);
+    let write = Step::Commit(vec![Action::Write("/after the crash".to_owned(), 30_000, 99)]);
+    for step in &[append(98), Step::Replay, append(97), Step::Replay, write, Step::Replay] {
         session.step(step).unwrap_or_else(|e| panic!("{state}: {step:?}: {e}"));
+        let volume = session.volume.as_ref().expect("open");
+        let found = contents(volume, state);
+        let expected = session.states.last().expect("states");
+        assert!(found == *expected, "{state}: after {step:?}\n{}", difference(&found, expected));
     }
-    session.close().expect("close");
-    let volume = Volume::open(device, &OpenOptions::default()).expect("open");
-    let found = contents(&volume, state);
-    let expected = &session.states[2];
-    assert!(found == *expected, "{state}: after going on\n{}", difference(&found, expected));
 }
 
 /// Replays every crash state of a recording and returns how many there were.
-///
-/// `old` is what a device without any acknowledged step may hold besides nothing.
-fn check_all(recording: &Recording, samples: usize, old: Option<&Tree>) -> usize {
-    let count = AtomicUsize::new(0);
+fn check_all(recording: &Recording, samples: usize) -> usize {
     let states = CrashStates::new(&recording.base, &recording.log, crash_options(samples));
-    states.enumerate().par_bridge().for_each(|(number, state)| {
-        count.fetch_add(1, Ordering::Relaxed);
-        let text = format!("state {number}, {:?} acknowledged, {}", state.durable_mark, state.description);
-        let acknowledged = state.durable_mark.map(|mark| mark.parse::<usize>().expect("a number"));
-        let first = acknowledged.unwrap_or(0);
-        let allowed = &recording.states[first..recording.states.len().min(first + 2)];
-        let Some((tree, replay)) = open_both(&state.image, &text) else {
-            assert!(acknowledged.is_none(), "{text}: what was acknowledged is gone");
-            return;
-        };
-        let old = old.filter(|_| acknowledged.is_none());
-        let is_known = allowed.iter().chain(old).any(|expected| *expected == tree);
-        assert!(
-            is_known,
-            "{text}: neither the old state nor the next\n{}",
-            allowed.iter().map(|t| difference(&tree, t)).collect::<Vec<_>>().join("or\n")
+    let whole = states.map(|state| (state.image, state.durable_mark.map(str::to_owned), state.description));
+    let torn = torn_subsets(&recording.base, &recording.log, samples.clamp(2, 8));
+    let count = AtomicUsize::new(0);
+    whole.chain(torn).enumerate().par_bridge().for_each(|(number, (image, mark, description))| {
+        let text = format!("state {number}, {mark:?} acknowledged, {description}");
+        let acknowledged = mark.map(|mark| mark.parse::<usize>().expect("a number"));
+        count.fetch_add(
+            check_state(recording, &image, acknowledged, number, samples, &text),
+            Ordering::Relaxed,
         );
-        if number % 16 == 0 {
-            work_on(&state.image, &tree, &text);
-        }
-        // A crash while this very state is replayed.
-        if !replay.is_empty() && number % 8 == 0 {
-            let again = CrashStates::new(&state.image, &replay, crash_options(samples.min(8)));
-            let sampled = again.enumerate().filter(|(n, _)| samples > SAMPLES || n % 7 == number / 8 % 7);
-            for (n, second) in sampled {
-                count.fetch_add(1, Ordering::Relaxed);
-                let text = format!("{text}; then replay state {n}, {}", second.description);
-                let found = open_both(&second.image, &text).expect("a VexFS stays one").0;
-                assert!(
-                    found == tree,
-                    "{text}: the replay changed what is there\n{}",
-                    difference(&found, &tree)
-                );
-            }
-        }
     });
     count.into_inner()
+}
+
+/// One state: opened for reading and for writing, compared, worked on, and its replay crashed in turn.
+///
+/// Returns the number of states, with those of the replay.
+fn check_state(
+    recording: &Recording,
+    image: &MemDevice,
+    acknowledged: Option<usize>,
+    number: usize,
+    samples: usize,
+    text: &str,
+) -> usize {
+    let first = acknowledged.unwrap_or(recording.before);
+    let allowed = &recording.states[first..recording.states.len().min(first + 2)];
+    let Some((tree, replay)) = open_both(image, text) else {
+        assert!(acknowledged.is_none(), "{text}: what was acknowledged is gone");
+        return 1;
+    };
+    let differences: Vec<String> = allowed.iter().map(|expected| difference(&tree, expected)).collect();
+    let is_known = allowed.contains(&tree);
+    assert!(is_known, "{text}: neither the old state nor the next\n{}", differences.join("or\n"));
+    if number % 16 == 0 && tree.contains_key("/vectors") {
+        work_on(image, &tree, text);
+    }
+    if replay.is_empty() || number % 8 != 0 {
+        return 1;
+    }
+    // A crash while this very state is replayed.
+    let again = CrashStates::new(image, &replay, crash_options(samples.min(8)));
+    let sampled = again.enumerate().filter(|(n, _)| samples > SAMPLES || n % 7 == number / 8 % 7);
+    1 + sampled.fold(0, |count, (n, second)| {
+        let text = format!("{text}; then replay state {n}, {}", second.description);
+        let found = open_both(&second.image, &text).expect("a VexFS stays one").0;
+        assert!(found == tree, "{text}: the replay changed what is there\n{}", difference(&found, &tree));
+        count + 1
+    })
 }
 
 fn small() -> MkfsOptions {
@@ -175,14 +189,13 @@ fn report(what: &str, count: usize, at_least: usize) {
 
 #[test]
 fn a_crash_during_mkfs_leaves_nothing_or_the_finished_filesystem() {
-    let blank = record(MemDevice::new(8 << 20), Some(&small()), Vec::new(), &[]);
-    report("mkfs on a blank device", check_all(&blank, samples(), None), 100);
+    report("mkfs on a blank device", check_all(&record(&small(), &[], None), samples()), 100);
 }
 
 #[test]
 fn a_crash_during_mkfs_over_a_filesystem_leaves_the_old_one_nothing_or_the_new_one() {
-    let old = MemDevice::new(8 << 20);
-    let before = record(old.fork(), Some(&small()), Vec::new(), &story()[..6]);
+    let before = record(&small(), &story()[..6], None);
+    let old = before.base.fork();
     before.log.iter().for_each(|op| op.apply(&old).expect("apply"));
     let mut other = small();
     other.collection = None;
@@ -191,9 +204,9 @@ fn a_crash_during_mkfs_over_a_filesystem_leaves_the_old_one_nothing_or_the_new_o
         let options = MkfsOptions { uuid, discard, ..other.clone() };
         let device = Arc::new(RecordDevice::new(old.fork()));
         mkfs::format(device.clone(), &options).expect("mkfs");
-        let recording = Recording { base: old.fork(), log: device.take_log(), states: vec![fresh(&options)] };
+        let log = device.take_log();
         let mut count = 0;
-        for state in CrashStates::new(&recording.base, &recording.log, crash_options(samples())) {
+        for state in CrashStates::new(&old, &log, crash_options(samples())) {
             count += 1;
             let text = format!("discard {discard}: {}", state.description);
             match Volume::open(Arc::new(state.image.fork()), &OpenOptions::default()) {
@@ -202,7 +215,7 @@ fn a_crash_during_mkfs_over_a_filesystem_leaves_the_old_one_nothing_or_the_new_o
                 Ok(volume) => {
                     let tree = contents(&volume, &text);
                     let last = before.states.last().expect("states");
-                    assert!(tree == recording.states[0] || tree == *last, "{text}: a mixture");
+                    assert!(tree == fresh(&options) || tree == *last, "{text}: a mixture");
                 }
             }
         }
@@ -212,26 +225,37 @@ fn a_crash_during_mkfs_over_a_filesystem_leaves_the_old_one_nothing_or_the_new_o
 
 #[test]
 fn a_crash_during_everyday_work_loses_nothing_that_was_acknowledged() {
-    let recording = record(MemDevice::new(8 << 20), Some(&small()), Vec::new(), &story());
-    report("everyday work", check_all(&recording, samples(), None), 1000);
+    report("everyday work", check_all(&record(&small(), &story(), None), samples()), 1000);
+}
+
+#[test]
+fn a_crash_while_the_log_goes_round_replays_nothing_that_is_home_already() {
+    // Small transactions fill the log; the last one is large, and overwrites several of them at once.
+    let mut steps: Vec<Step> = (0..31)
+        .map(|n| Step::Commit(vec![Action::Append("/vectors".to_owned(), vec![5], Names::Auto, n)]))
+        .collect();
+    steps.push(Step::Commit(vec![Action::ManyNames(String::new(), 0..300)]));
+    steps.push(Step::Commit(vec![Action::RemoveNames(String::new(), (0..300).collect())]));
+    let recording = record(&small(), &steps, Some(29));
+    let long_epochs = samples().min(16).div_ceil(SAMPLES);
+    report("the log goes round", check_all(&recording, long_epochs), 200);
 }
 
 #[test]
 fn a_crash_on_a_volume_of_two_groups_with_large_blocks_or_few_inodes_does_no_more() {
     let mut two_groups = options(160 << 20, 4096);
     two_groups.geometry.inodes = Some(64);
-    let recording = record(MemDevice::new(160 << 20), Some(&two_groups), Vec::new(), &story()[..7]);
-    report("two groups", check_all(&recording, samples().min(16), None), 100);
-    let large = options(24 << 20, 65_536);
-    let recording = record(MemDevice::new(24 << 20), Some(&large), Vec::new(), &story()[..7]);
-    report("blocks of 65536 bytes", check_all(&recording, samples().min(8), None), 100);
+    let recording = record(&two_groups, &story()[..7], None);
+    report("two groups", check_all(&recording, samples().min(16)), 100);
+    let recording = record(&options(24 << 20, 65_536), &story()[..7], None);
+    report("blocks of 65536 bytes", check_all(&recording, samples().min(8)), 100);
 }
 
 #[test]
 fn a_crash_during_random_work_loses_nothing_that_was_acknowledged() {
     let stories = if samples() > SAMPLES { 20 } else { 1 };
     for seed in 0..stories {
-        let recording = record(MemDevice::new(8 << 20), Some(&small()), Vec::new(), &random_story(seed, 25));
-        report(&format!("random story {seed}"), check_all(&recording, samples().min(16), None), 100);
+        let recording = record(&small(), &random_story(seed, 25), None);
+        report(&format!("random story {seed}"), check_all(&recording, samples().min(16)), 100);
     }
 }

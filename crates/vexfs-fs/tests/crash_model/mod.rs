@@ -1,12 +1,13 @@
 //! What the crash, fault and hostile tests share: a plain model of a tree ([`tree`]), changes that are made to a volume and
-//! to the model alike ([`action`]), a session that keeps the two side by side ([`session`]), and an audit that recounts
-//! everything a volume says about itself ([`audit`]).
+//! to the model alike ([`action`]), a session that keeps the two side by side ([`session`]) and what it does ([`workload`]),
+//! an audit that recounts everything a volume says about itself ([`audit`]), and torn crash states ([`torn`]).
 
 #![allow(dead_code, unreachable_pub)] // each test file uses its own part
 
 pub mod action;
 pub mod audit;
 pub mod session;
+pub mod torn;
 pub mod tree;
 pub mod workload;
 
