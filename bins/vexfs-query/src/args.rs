@@ -15,9 +15,10 @@ pub const DEFAULT_K: u32 = 10;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "vexfs-query", bin_name = "vexfs-query", version)]
 pub struct Args {
-    /// File of queries: a .npy array with a row per query, or - [default: -]
+    /// File of queries: a .npy array with a row per query, or a text with a line [default: -]
     ///
-    /// Standard input, when it is meant, has a query per line: numbers with commas or spaces between them, or a JSON array.
+    /// A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
+    /// standard input: queries are answered as they come.
     #[arg(value_name = "QUERIES", value_hint = ValueHint::FilePath, conflicts_with_all = ["vector", "id"])]
     pub queries: Option<PathBuf>,
 
@@ -57,8 +58,8 @@ pub struct Args {
 
     /// True neighbours of the queries, to measure recall: a .npy array
     ///
-    /// A row of ids for each query, nearest first, at least K of them. The recall goes to standard error, with --stats as one of
-    /// its figures. A neighbour as near as the true K-th counts as found.
+    /// A row of ids for each query, nearest first, at least K of them; without explicit ids these are row numbers from 0. The
+    /// recall goes to standard error, with --stats as one of its figures. A neighbour as near as the true K-th counts as found.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ground_truth: Option<PathBuf>,
 
@@ -87,7 +88,7 @@ pub enum Form {
     Jsonl,
     /// Comma-separated values: query, rank, id, distance
     Csv,
-    /// A NumPy array of ids, a row per query, to a file or pipe
+    /// A NumPy array of ids, a row per query, -1 where there are fewer than K
     Npy,
 }
 

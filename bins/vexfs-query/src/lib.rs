@@ -4,11 +4,13 @@
 //! the completions.
 
 pub mod args;
+mod array;
 mod print;
 mod recall;
 mod run;
 mod source;
 mod stats;
+mod stream;
 
 use std::process::ExitCode;
 

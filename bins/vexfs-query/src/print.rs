@@ -2,31 +2,39 @@
 
 use std::io::Write;
 
-use ndarray::Array2;
-use ndarray_npy::WriteNpyExt;
 use serde::{Serialize, Serializer};
 use vexfs_ann::Neighbor;
 use vexfs_cli::output::json::{Schema, write_line};
 use vexfs_cli::output::table::{Align, Table};
-use vexfs_cli::{Output, Usage};
+use vexfs_cli::{Output, Report, Usage};
 use vexfs_fs::collection::ids::{Identities, Identity};
 
 use crate::args::{Args, Form};
+use crate::array::IdArray;
 
 const SCHEMA: Schema = Schema::new("vexfs-query", 1);
 
 /// Prints the answers of one run.
 pub(crate) struct Printer<'a> {
-    form: Form,
-    /// `--json` says what it is in each line; `-o jsonl` is the bare line.
-    with_schema: bool,
     identities: &'a Identities,
-    k: usize,
+    report: &'a Report,
+    shape: Shape<'a>,
     /// Queries answered so far.
     query: u64,
-    table: Table,
-    /// Ids for the array, k for each query.
-    array: Vec<i64>,
+    /// Neighbours that are left out because nobody can tell how they are called.
+    unnamed: u64,
+}
+
+/// A form with what it needs.
+enum Shape<'a> {
+    Table(&'a mut Output),
+    /// `--json` says what it is in each line; `-o jsonl` is the bare line.
+    Lines {
+        out: &'a mut Output,
+        with_schema: bool,
+    },
+    Csv(&'a mut Output),
+    Array(IdArray<'a>),
 }
 
 #[derive(Serialize)]
@@ -51,86 +59,107 @@ fn number_or_text<S: Serializer>(id: &Identity, serializer: S) -> Result<S::Ok, 
 }
 
 impl<'a> Printer<'a> {
-    pub(crate) fn new(args: &Args, identities: &'a Identities) -> anyhow::Result<Self> {
-        let form = args.form();
-        if form == Form::Npy && identities.has_keys() {
-            return Err(Usage::new(
-                "the rows have keys, and an array of numbers cannot hold them; use -o jsonl",
-            )
-            .into());
-        }
-        Ok(Self {
-            form,
-            with_schema: args.output.json,
-            identities,
-            k: args.k as usize,
-            query: 0,
-            table: new_table(),
-            array: Vec::new(),
-        })
+    /// A printer of answers with at most `k` neighbours to as many queries, if that is known.
+    pub(crate) fn new(
+        args: &Args,
+        out: &'a mut Output,
+        identities: &'a Identities,
+        report: &'a Report,
+        k: usize,
+        queries: Option<u64>,
+    ) -> anyhow::Result<Self> {
+        let shape = match args.form() {
+            Form::Table => Shape::Table(out),
+            Form::Jsonl => Shape::Lines { out, with_schema: args.output.json },
+            Form::Csv => {
+                writeln!(out, "query,rank,id,distance")?;
+                Shape::Csv(out)
+            }
+            Form::Npy if identities.has_keys() => {
+                let problem = "the rows have keys, and an array of numbers cannot hold them; use -o jsonl";
+                return Err(Usage::new(problem).into());
+            }
+            Form::Npy if out.terminal_width().is_some() => {
+                return Err(Usage::new("an array is not for a terminal; send it to a file or pipe").into());
+            }
+            Form::Npy => Shape::Array(IdArray::new(out, k, queries)?),
+        };
+        Ok(Self { identities, report, shape, query: 0, unnamed: 0 })
     }
 
     /// Prints the answers to the next queries.
-    pub(crate) fn batch(&mut self, out: &mut Output, answers: &[Vec<Neighbor>]) -> anyhow::Result<()> {
-        if self.form == Form::Csv && self.query == 0 {
-            writeln!(out, "query,rank,id,distance")?;
-        }
-        for hits in answers {
-            self.answer(out, hits)?;
+    pub(crate) fn batch(&mut self, answers: &[Vec<Neighbor>]) -> anyhow::Result<()> {
+        let mut table = new_table();
+        for neighbors in answers {
+            let hits = self.named(neighbors);
+            self.answer(hits, &mut table)?;
             self.query += 1;
         }
-        if self.form == Form::Table && !self.table.is_empty() {
-            std::mem::replace(&mut self.table, new_table()).write(out)?;
+        match &mut self.shape {
+            Shape::Table(out) => {
+                if !table.is_empty() {
+                    table.write(out)?;
+                }
+                out.flush()?;
+            }
+            Shape::Lines { out, .. } | Shape::Csv(out) => out.flush()?,
+            Shape::Array(_) => {}
         }
-        out.flush()?;
         Ok(())
     }
 
-    fn answer(&mut self, out: &mut Output, hits: &[Neighbor]) -> anyhow::Result<()> {
-        let mut named = Vec::with_capacity(hits.len());
-        for hit in hits {
-            named.push(Hit { id: self.identities.identity(hit.row)?, distance: hit.distance });
+    /// Completes the output. Returns how many neighbours had to be left out.
+    pub(crate) fn finish(self) -> anyhow::Result<u64> {
+        if let Shape::Array(array) = self.shape {
+            array.finish()?;
         }
-        let query = self.query;
-        match self.form {
-            Form::Table => {
-                for (rank, hit) in (1..).zip(named) {
-                    let cells =
-                        [query.to_string(), rank.to_string(), hit.id.to_string(), distance(hit.distance)];
-                    self.table.row(cells);
+        Ok(self.unnamed)
+    }
+
+    /// Neighbours with their ids or keys, without those that are damaged.
+    fn named(&mut self, neighbors: &[Neighbor]) -> Vec<Hit> {
+        let mut hits = Vec::with_capacity(neighbors.len());
+        for &Neighbor { row, distance } in neighbors {
+            match self.identities.identity(row) {
+                Ok(id) => hits.push(Hit { id, distance }),
+                Err(e) => {
+                    self.unnamed += 1;
+                    let query = self.query;
+                    self.report.warning(format!(
+                        "row {row}, at distance {distance} from query {query}, is left out: {e}"
+                    ));
                 }
             }
-            Form::Jsonl => {
-                let line = Line { query, hits: named, exact: true };
-                if self.with_schema {
+        }
+        hits
+    }
+
+    fn answer(&mut self, hits: Vec<Hit>, table: &mut Table) -> anyhow::Result<()> {
+        let query = self.query;
+        match &mut self.shape {
+            Shape::Table(_) => {
+                for (rank, hit) in (1..).zip(hits) {
+                    let distance = short(hit.distance);
+                    table.row([query.to_string(), rank.to_string(), hit.id.to_string(), distance]);
+                }
+            }
+            Shape::Lines { out, with_schema } => {
+                let line = Line { query, hits, exact: true };
+                if *with_schema {
                     write_line(out, SCHEMA, &line)?;
                 } else {
                     writeln!(out, "{}", serde_json::to_string(&line)?)?;
                 }
             }
-            Form::Csv => {
-                for (rank, hit) in (1..).zip(named) {
+            Shape::Csv(out) => {
+                for (rank, hit) in (1..).zip(hits) {
                     writeln!(out, "{query},{rank},{},{}", csv_field(&hit.id), hit.distance)?;
                 }
             }
-            Form::Npy => {
-                for hit in named {
-                    let Identity::Id(id) = hit.id else { continue };
-                    let id = i64::try_from(id);
-                    self.array.push(id.map_err(|e| Usage::new(format!("an id does not fit an array: {e}")))?);
-                }
-                self.array.resize((query as usize + 1) * self.k, -1);
-            }
-        }
-        Ok(())
-    }
-
-    /// Prints what can only be printed when all is known.
-    pub(crate) fn finish(self, out: &mut Output) -> anyhow::Result<()> {
-        if self.form == Form::Npy {
-            let array = Array2::from_shape_vec((self.query as usize, self.k), self.array)?;
-            array.write_npy(&mut *out)?;
-            out.flush()?;
+            Shape::Array(array) => array.push(hits.into_iter().filter_map(|hit| match hit.id {
+                Identity::Id(id) => Some(id),
+                Identity::Key(_) => None,
+            }))?,
         }
         Ok(())
     }
@@ -146,7 +175,7 @@ fn new_table() -> Table {
 }
 
 /// A distance for people: as short as it can be said, at most six digits behind the point.
-fn distance(distance: f64) -> String {
+fn short(distance: f64) -> String {
     let exact = distance.to_string();
     let rounded = format!("{distance:.6}");
     if exact.len() <= rounded.len() { exact } else { rounded }
@@ -171,7 +200,7 @@ mod tests {
     #[test]
     fn distances_are_short() {
         assert_eq!(
-            (distance(1234.0), distance(0.1 + 0.2), distance(0.25)),
+            (short(1234.0), short(0.1 + 0.2), short(0.25)),
             ("1234".into(), "0.300000".into(), "0.25".into())
         );
     }

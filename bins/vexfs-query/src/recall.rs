@@ -57,8 +57,8 @@ impl GroundTruth {
                 None => Some(id).filter(|&row| row < searcher.rows().len()),
                 Some(rows) => rows.get(&id).copied(),
             };
-            let row = row.with_context(|| {
-                format!("{}: query {number} has neighbour {id}, which the collection does not", self.name)
+            let row = row.filter(|&row| !searcher.deletions().contains(row)).with_context(|| {
+                format!("{}: query {number} has the neighbour {id}, which the collection has not", self.name)
             })?;
             let furthest = batch.distance(searcher, query, row)?;
             self.found += hits.iter().take(self.k).filter(|hit| hit.distance <= furthest).count() as u64;

@@ -1,17 +1,18 @@
 //! The work of `vexfs-query`: batches of queries in, neighbours out.
 
+use std::io::{self, Write};
 use std::time::Instant;
 
 use anyhow::bail;
 use vexfs_cli::output::json::{Schema, to_line};
 use vexfs_cli::{Output, Report, volume};
 use vexfs_fs::collection::Collection;
-use vexfs_fs::search::Searcher;
+use vexfs_fs::search::{Answer, Searcher};
 
 use crate::args::Args;
 use crate::print::Printer;
 use crate::recall::GroundTruth;
-use crate::source::QuerySource;
+use crate::source::{QuerySource, answer_len};
 use crate::stats::Stats;
 
 const STATS_SCHEMA: Schema = Schema::new("vexfs-query-stats", 1);
@@ -25,24 +26,22 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     let threads = args.threads.count().get();
     let mut truth =
         args.ground_truth.as_deref().map(|path| GroundTruth::open(path, k, &searcher)).transpose()?;
-    let mut source = QuerySource::open(args, &searcher)?;
-    let mut printer = Printer::new(args, searcher.identities())?;
+    let mut source = QuerySource::open(args, &searcher, &report)?;
+    let columns = answer_len(args, &searcher).max(1);
+    let mut printer = Printer::new(args, out, searcher.identities(), &report, columns, source.len())?;
     let mut stats = Stats::new(k, threads);
-    let mut damaged = 0;
+    let mut damage = Damage::default();
     while let Some(batch) = source.next_batch(&searcher)? {
         let begun = Instant::now();
         let answer = searcher.exact(&batch.queries, k, threads, &|| false)?;
         stats.add(begun.elapsed(), &answer);
-        for (row, reason) in answer.damaged.iter().skip(damaged) {
-            report.warning(format!("row {row} was not compared: {reason}"));
-        }
-        damaged = damaged.max(answer.damaged_rows as usize);
+        damage.tell(&answer, &report);
         if let Some(truth) = &mut truth {
             truth.compare(&batch, &answer.hits, &searcher)?;
         }
-        printer.batch(out, &answer.hits)?;
+        printer.batch(&answer.hits)?;
     }
-    printer.finish(out)?;
+    let unnamed = printer.finish()?;
     if let Some(truth) = truth {
         let recall = truth.finish()?;
         stats.recall = Some(recall);
@@ -51,10 +50,40 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         }
     }
     if args.stats {
-        eprintln!("{}", to_line(STATS_SCHEMA, &stats.finish())?);
+        // Figures are wanted also with -q; nobody can be told when standard error is closed.
+        let _ = writeln!(io::stderr(), "{}", to_line(STATS_SCHEMA, &stats.finish())?);
     }
-    if damaged > 0 {
-        bail!("{damaged} rows are damaged and were not compared; the answer holds what is intact");
+    if unnamed > 0 {
+        bail!("{unnamed} neighbours are left out because their ids or keys are damaged; run fsck.vexfs");
     }
-    Ok(())
+    match damage.rows {
+        0 => Ok(()),
+        1 => bail!("1 row is damaged and was not compared; the answer holds what is intact"),
+        n => bail!("{n} rows are damaged and were not compared; the answer holds what is intact"),
+    }
+}
+
+/// Damage that was met; each batch of queries meets it again.
+#[derive(Default)]
+struct Damage {
+    is_told: bool,
+    rows: u64,
+}
+
+impl Damage {
+    fn tell(&mut self, answer: &Answer, report: &Report) {
+        self.rows = self.rows.max(answer.damaged_rows);
+        if std::mem::replace(&mut self.is_told, true) {
+            return;
+        }
+        for (row, reason) in &answer.damaged {
+            report.warning(format!("row {row} was not compared: {reason}"));
+        }
+        if answer.damaged_rows > answer.damaged.len() as u64 {
+            report.warning(format!("and {} rows more", answer.damaged_rows - answer.damaged.len() as u64));
+        }
+        for damage in &answer.survived {
+            report.warning(format!("{damage}; its rows agree with their own checksums and were compared"));
+        }
+    }
 }

@@ -1,24 +1,45 @@
-//! Where queries come from: a file, standard input, the command line, or a stored row.
+//! Where queries come from: a file, a stream, the command line, or a stored row.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use vexfs_ann::Queries;
+use anyhow::{Context, bail};
+use vexfs_ann::{Neighbor, Queries};
+use vexfs_cli::Report;
 use vexfs_fs::search::Searcher;
 use vexfs_fs::{FsError, Result as FsResult};
 use vexfs_io::{OpenOptions, RowSource, TargetType, parse_vector};
 
 use crate::args::Args;
+use crate::stream::Stream;
 
-/// Queries answered together: enough to fill the tiles of a batch, few enough that their answers fit in memory.
+/// Queries answered together: enough to fill the tiles of a batch.
 const BATCH_QUERIES: usize = 1024;
 /// Bytes of queries answered together.
 const BATCH_BYTES: usize = 16 << 20;
+/// Bytes of the answers to them.
+const ANSWER_BYTES: usize = 64 << 20;
 
 /// Queries, in order.
-pub(crate) enum QuerySource {
+pub(crate) struct QuerySource {
+    /// For messages.
+    name: String,
+    origin: Origin,
+    /// Queries answered so far.
+    answered: u64,
+}
+
+enum Origin {
     One(Option<Box<Batch>>),
-    Many { rows: Box<dyn RowSource>, most: usize },
+    /// A file: as many queries at a time as make the search efficient.
+    File {
+        rows: Box<dyn RowSource>,
+        most: usize,
+    },
+    /// A pipe or terminal, behind which may be somebody who waits for an answer: the queries that have come.
+    Stream(Stream),
 }
 
 /// Queries that are answered together.
@@ -34,46 +55,99 @@ enum Values {
 }
 
 impl QuerySource {
-    pub(crate) fn open(args: &Args, searcher: &Searcher) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &Args, searcher: &Searcher, report: &Report) -> anyhow::Result<Self> {
         let target = if searcher.is_binary() { TargetType::B1 } else { TargetType::F32 };
+        let one = |name: &str, batch: Batch| {
+            let origin = Origin::One(Some(Box::new(batch)));
+            Ok(Self { name: name.to_owned(), origin, answered: 0 })
+        };
         if let Some(text) = &args.vector {
             let vector = parse_vector(text, target)?;
-            return Ok(Self::One(Some(Box::new(Batch::new(searcher, vector.bytes, vector.dim)?))));
+            return one("--vector", Batch::new(searcher, vector.bytes, vector.dim)?);
         }
         if let Some(id) = &args.id {
             let row = searcher.identities().find(id, searcher.deletions())?;
-            return Ok(Self::One(Some(Box::new(Batch::of_row(searcher, row)?))));
+            return one("--id", Batch::of_row(searcher, row)?);
         }
         let path = args.queries.as_deref().unwrap_or(Path::new("-"));
+        let name =
+            if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+        if path == Path::new("-") && io::stdin().is_terminal() {
+            report.message("a query per line, then Enter; Ctrl-D ends");
+        }
         let options = OpenOptions { target: Some(target), single_vector: true, ..OpenOptions::default() };
         let rows = vexfs_io::open(path, &options)?;
-        let is_typed = path == Path::new("-") && std::io::stdin().is_terminal();
-        // Who types a query waits for its answer before typing the next.
-        let most = if is_typed { 1 } else { rows.rows_within(BATCH_BYTES).min(BATCH_QUERIES) };
-        Ok(Self::Many { rows, most })
+        let hit_bytes = answer_len(args, searcher).saturating_mul(size_of::<Neighbor>()).max(1);
+        let most = rows.rows_within(BATCH_BYTES).min(BATCH_QUERIES).min(ANSWER_BYTES / hit_bytes).max(1);
+        let origin = if is_file(path) {
+            Origin::File { rows, most }
+        } else {
+            Origin::Stream(Stream::start(rows, most)?)
+        };
+        Ok(Self { name, origin, answered: 0 })
     }
 
+    /// The number of queries, where it is known before the last is read.
+    pub(crate) fn len(&self) -> Option<u64> {
+        match &self.origin {
+            Origin::One(_) => Some(1),
+            Origin::File { rows, .. } => rows.rows(),
+            Origin::Stream(stream) => stream.rows(),
+        }
+    }
+
+    /// The next queries; `None` after the last.
     pub(crate) fn next_batch(&mut self, searcher: &Searcher) -> anyhow::Result<Option<Batch>> {
-        match self {
-            Self::One(batch) => Ok(batch.take().map(|batch| *batch)),
-            Self::Many { rows, most } => {
+        let (bytes, dim) = match &mut self.origin {
+            Origin::One(batch) => return Ok(batch.take().map(|batch| *batch)),
+            Origin::File { rows, most } => {
                 let mut bytes = Vec::new();
                 if rows.read_rows(&mut bytes, *most)? == 0 {
                     return Ok(None);
                 }
-                Ok(Some(Batch::new(searcher, bytes, rows.dim())?))
+                (bytes, rows.dim())
             }
-        }
+            Origin::Stream(stream) => match stream.next()? {
+                Some(bytes) => (bytes, stream.dim()),
+                None => return Ok(None),
+            },
+        };
+        let batch = Batch::new(searcher, bytes, dim);
+        let batch = batch.with_context(|| format!("{}: queries from {} on", self.name, self.answered))?;
+        self.answered += batch.queries.len() as u64;
+        Ok(Some(batch))
     }
+}
+
+/// Most neighbours that one query can have.
+pub(crate) fn answer_len(args: &Args, searcher: &Searcher) -> usize {
+    usize::try_from(searcher.rows().len()).unwrap_or(usize::MAX).min(args.k as usize)
+}
+
+/// Whether all of the input is there, so that reading does not wait.
+fn is_file(path: &Path) -> bool {
+    let metadata = if path == Path::new("-") {
+        io::stdin().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata())
+    } else {
+        path.metadata()
+    };
+    metadata.is_ok_and(|metadata| metadata.is_file())
 }
 
 impl Batch {
     /// Prepares packed rows of f32, or of bits where the collection holds bits.
-    fn new(searcher: &Searcher, bytes: Vec<u8>, dim: usize) -> FsResult<Self> {
+    fn new(searcher: &Searcher, bytes: Vec<u8>, dim: usize) -> anyhow::Result<Self> {
         if searcher.is_binary() {
             let row_bytes = dim.div_ceil(8);
-            // Packed bytes come with all bits of the last byte; the collection says how many count.
+            // Packed bits come in whole bytes; the collection says how many of the last one count.
             let dim = if row_bytes == searcher.dim().div_ceil(8) { searcher.dim() } else { dim };
+            let beyond =
+                |row: &[u8]| !dim.is_multiple_of(8) && row.last().is_some_and(|b| b >> (dim % 8) != 0);
+            if let Some(query) = bytes.chunks_exact(row_bytes).position(beyond) {
+                bail!(
+                    "query {query} of these has bits set behind dimension {dim}, the last of the collection"
+                );
+            }
             let queries = searcher.bit_queries(&bytes, dim)?;
             return Ok(Self { queries, values: Values::Bits { bytes, row_bytes } });
         }

@@ -3,8 +3,12 @@
 //! Rows are scanned where they lie, a chunk at a time: verify the chunk's checksums, which brings it into the cache, then
 //! compare. Threads take chunks in turn. A damaged block costs the rows whose own checksum disagrees, and they are named.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use vexfs_ann::{AnnError, ExactScan, Neighbor, Queries, Vectors, reference};
 use vexfs_format::codes::{DType, Metric};
@@ -44,6 +48,8 @@ pub struct Answer {
     pub damaged: Vec<(u64, String)>,
     /// How many there are in all.
     pub damaged_rows: u64,
+    /// Damage that cost no row, because the rows agree with checksums of their own; at most 100 places, in order of their rows.
+    pub survived: Vec<String>,
     /// Rows compared, over all queries.
     pub distance_computations: u64,
     /// Blocks of rows that were read.
@@ -181,31 +187,32 @@ impl Searcher {
             interrupted,
         };
         let mut result = ExactScan::new(queries, k).map_err(query_error)?;
-        if threads == 1 {
+        let empty = result.clone();
+        let helper = || {
+            let mut part = empty.clone();
+            scan.work(&mut part);
+            part
+        };
+        let parts: Vec<_> = thread::scope(|scope| {
+            // A thread that the system does not give is not missed: the others take its chunks.
+            let start = |_| thread::Builder::new().spawn_scoped(scope, helper).ok();
+            let helpers: Vec<_> = (1..threads).filter_map(start).collect();
             scan.work(&mut result);
-        } else {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            let pool =
-                pool.map_err(|e| FsError::BadCollection(format!("cannot start {threads} threads: {e}")))?;
-            let parts = pool.broadcast(|_| {
-                let mut part = ExactScan::new(queries, k).map_err(query_error)?;
-                scan.work(&mut part);
-                Ok::<_, FsError>(part)
-            });
-            for part in parts {
-                result.merge(part?);
-            }
+            helpers.into_iter().map(|helper| helper.join()).collect()
+        });
+        for part in parts {
+            result.merge(part.unwrap_or_else(|panic| resume_unwind(panic)));
         }
         if scan.stopped.into_inner() {
             return Err(FsError::Interrupted);
         }
-        let mut damage = scan.damage.into_inner().unwrap_or_else(PoisonError::into_inner);
-        damage.named.sort_unstable();
+        let damage = scan.damage.into_inner().unwrap_or_else(PoisonError::into_inner);
         let compared = self.live.saturating_sub(damage.count);
         Ok(Answer {
             hits: result.finish(),
-            damaged: damage.named,
+            damaged: damage.named.into_iter().collect(),
             damaged_rows: damage.count,
+            survived: damage.survived.into_values().collect(),
             distance_computations: compared.saturating_mul(queries.len() as u64),
             blocks_read: self.rows.view().len().div_ceil(self.rows.view().block_size() as u64),
         })
@@ -237,8 +244,10 @@ struct Scan<'a> {
 
 #[derive(Debug, Default)]
 struct Damage {
-    named: Vec<(u64, String)>,
+    named: BTreeMap<u64, String>,
     count: u64,
+    /// First row of each chunk that was saved row by row, and what was wrong.
+    survived: BTreeMap<u64, String>,
 }
 
 impl Scan<'_> {
@@ -259,15 +268,30 @@ impl Scan<'_> {
             let deleted = self.searcher.deletions.words();
             match self.searcher.rows.bytes(rows.clone()).and_then(|bytes| self.searcher.vectors(bytes)) {
                 Ok(vectors) => scan.push(vectors, first, deleted),
-                Err(_) => self.searcher.rows.salvage(
-                    rows,
-                    |row, bytes| match self.searcher.vectors(bytes) {
-                        Ok(vectors) => scan.push(vectors, row, deleted),
-                        Err(e) => self.report(row, &e),
-                    },
-                    |row, e| self.report(row, &e),
-                ),
+                Err(damage) => self.salvage(rows, &damage, scan),
             }
+        }
+    }
+
+    /// Compares the rows of a damaged chunk that are intact.
+    fn salvage(&self, rows: Range<u64>, damage: &FsError, scan: &mut ExactScan<'_>) {
+        let deleted = self.searcher.deletions.words();
+        let (first, mut lost) = (rows.start, false);
+        let mut report = |row, error: &FsError| {
+            lost = true;
+            self.report(row, error);
+        };
+        let mut intact = Vec::new();
+        self.searcher.rows.salvage(rows, |row, bytes| intact.push((row, bytes)), |row, e| report(row, &e));
+        for (row, bytes) in intact {
+            match self.searcher.vectors(bytes) {
+                Ok(vectors) => scan.push(vectors, row, deleted),
+                Err(e) => report(row, &e),
+            }
+        }
+        if !lost {
+            let mut found = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+            name(&mut found.survived, first, damage);
         }
     }
 
@@ -277,9 +301,18 @@ impl Scan<'_> {
         }
         let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         damage.count += 1;
-        if damage.named.len() < MAX_NAMED_DAMAGE {
-            damage.named.push((row, error.to_string()));
-        }
+        name(&mut damage.named, row, error);
+    }
+}
+
+/// Remembers the damage of a row; of too much of it the lowest rows, whichever thread finds them when.
+fn name(named: &mut BTreeMap<u64, String>, row: u64, damage: &FsError) {
+    if named.len() == MAX_NAMED_DAMAGE && named.last_key_value().is_some_and(|(&last, _)| row > last) {
+        return;
+    }
+    named.insert(row, damage.to_string());
+    if named.len() > MAX_NAMED_DAMAGE {
+        named.pop_last();
     }
 }
 
