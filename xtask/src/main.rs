@@ -8,6 +8,8 @@ mod files;
 mod man;
 mod tools;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 /// Development tasks of the VexFS tools
@@ -24,8 +26,18 @@ enum Task {
     Check,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Task::parse() {
+fn main() -> ExitCode {
+    match run(&Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> anyhow::Result<()> {
+    match task {
         Task::Man => files::write(&man::pages()?),
         Task::Completions => files::write(&completions::scripts()),
         Task::Generate => files::write(&[man::pages()?, completions::scripts()].concat()),
