@@ -11,7 +11,7 @@ mod invocation;
 mod programs;
 mod scratch;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use vexfs_cli::Family;
 
@@ -50,9 +50,17 @@ impl Tool {
     /// All tools.
     pub const ALL: &'static [Self] = &[Self::MKFS, Self::FSCK, Self::IMPORT, Self::QUERY, Self::DUMP];
 
+    /// The program itself, built.
+    ///
+    /// # Panics
+    /// The tools do not build, or are not where they should be.
+    pub fn program(&self) -> PathBuf {
+        programs::path(self.name)
+    }
+
     /// A run of the tool without arguments, without standard input and without the environment variables of the tools.
     pub fn run(&self) -> Invocation {
-        Invocation::of(&programs::path(self.name))
+        Invocation::of(&self.program())
     }
 
     /// A run of the tool that does its usual work on `device`; `scratch` gives it vectors of two dimensions to import.

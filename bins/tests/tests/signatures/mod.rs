@@ -102,7 +102,9 @@ fn raid_at_the_end(image: &mut [u8]) {
     put(image, start + 16, UUID);
     put(image, start + 144, &(start as u64 / 512).to_le_bytes()); // own place
     // Fields are little-endian words; the sum is folded once.
-    let words = image[start..start + 256].chunks_exact(4).map(|w| u64::from(u32::from_le_bytes([w[0], w[1], w[2], w[3]])));
+    let words = image[start..start + 256]
+        .chunks_exact(4)
+        .map(|w| u64::from(u32::from_le_bytes([w[0], w[1], w[2], w[3]])));
     let sum: u64 = words.sum();
     put(image, start + 216, &(((sum & 0xFFFF_FFFF) + (sum >> 32)) as u32).to_le_bytes());
 }
