@@ -50,7 +50,7 @@ impl DefaultCollection {
     }
 }
 
-/// What is asked of [`format`].
+/// What is asked of [`format()`].
 #[derive(Clone, Debug)]
 pub struct MkfsOptions {
     /// Sizes.
@@ -90,7 +90,7 @@ impl MkfsOptions {
         }
     }
 
-    /// The superblock and the geometry that [`format`] would write.
+    /// The superblock and the geometry that [`format()`] would write.
     ///
     /// # Errors
     /// [`FsError::BadCollection`] and [`FsError::InvalidName`] for a collection that cannot be; [`FsError::Plan`];
@@ -143,13 +143,13 @@ pub fn format(dev: Arc<dyn Device>, options: &MkfsOptions) -> Result<Superblock>
     format_watched(dev, options, &mut |_| true)
 }
 
-/// [`format`] for callers that show progress and can be interrupted.
+/// [`format()`] for callers that show progress and can be interrupted.
 ///
 /// `go_on` is called between steps with the number of bytes discarded so far. When it returns `false`, the device is left
 /// without any superblock.
 ///
 /// # Errors
-/// Those of [`format`]; [`FsError::Interrupted`].
+/// Those of [`format()`]; [`FsError::Interrupted`].
 pub fn format_watched(
     dev: Arc<dyn Device>,
     options: &MkfsOptions,
