@@ -44,6 +44,11 @@ impl TopK {
         Self { k, heap: BinaryHeap::new() }
     }
 
+    /// How many rows are selected.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
     /// Distance beyond which (strictly) no row is taken any more; +∞ while there are fewer than `k`.
     #[inline]
     pub fn bound(&self) -> f64 {

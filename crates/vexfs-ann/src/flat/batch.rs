@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::neighbor::TopK;
 use crate::simd::codes::{CodeRows, RowCode};
 use crate::simd::element::{BF16, Element, F16, F32, I8, U8};
-use crate::simd::tile::{PANEL, QueryTerms, RowTerms, Tile};
+use crate::simd::tile::{PANEL, QueryTerms, RowTerms, Survivor, Tile};
 use crate::simd::{Block32, Level};
 use crate::{DType, Metric};
 
@@ -21,8 +21,8 @@ const BLOCK_BYTES: usize = 192 << 10;
 const FIRST_ROWS: usize = 24;
 
 /// How many times as many rows as have been seen a block may have. A larger block finds more survivors by a stale
-/// bound, a smaller one costs more passes over the queries.
-const GROWTH: usize = 1;
+/// bound, smaller ones cost more passes over the queries; 1 to 8 do equally well.
+const GROWTH: usize = 4;
 
 /// A scan of many queries.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) struct Batch<'q> {
     codes: Vec<Block32>,
     row_codes: Vec<RowCode>,
     row_terms: Vec<RowTerms>,
-    survivors: [Vec<u32>; PANEL],
+    survivors: [Vec<Survivor>; PANEL],
 }
 
 impl<'q> Batch<'q> {
@@ -135,12 +135,30 @@ impl<'q> Batch<'q> {
             survivors: &mut self.survivors,
         });
         for (lane, top) in tops.iter_mut().enumerate() {
-            if self.survivors[lane].is_empty() {
+            let found = &mut self.survivors[lane];
+            if found.is_empty() {
                 continue;
             }
-            let picks = self.survivors[lane].drain(..).map(|row| row as usize);
-            stream::scan(level, (queries, panel * PANEL + lane), block, picks, 0, top, wide);
-            self.coded.tighten(panel, lane, self.metric, top.bound(), &mut self.terms[panel]);
+            let query = (queries, panel * PANEL + lane);
+            let (terms, rows) = (&mut self.terms[panel], &self.row_terms);
+            if found.len() > top.k() {
+                // The nearest first: they leave a bound that rules out most of the others.
+                for survivor in found.iter_mut() {
+                    let row = &rows[survivor.row as usize];
+                    survivor.estimate = terms.estimate(lane, row, survivor.product);
+                }
+                found.select_nth_unstable_by(top.k(), |a, b| a.estimate.total_cmp(&b.estimate));
+            }
+            let (near, far) = found.split_at(found.len().min(top.k()));
+            stream::scan(level, query, block, near.iter().map(|s| s.row as usize), 0, top, wide);
+            self.coded.tighten(panel, lane, self.metric, top.bound(), terms);
+            let far = far.iter().filter(|s| !terms.rule_out(lane, &rows[s.row as usize], s.product));
+            let mut far = far.map(|s| s.row as usize).peekable();
+            if far.peek().is_some() {
+                stream::scan(level, query, block, far, 0, top, wide);
+                self.coded.tighten(panel, lane, self.metric, top.bound(), &mut self.terms[panel]);
+            }
+            self.survivors[lane].clear();
         }
     }
 }

@@ -132,6 +132,12 @@ impl Simd for Avx2 {
         avx2!(_mm256_add_epi32(a, b))
     }
     #[inline(always)]
+    fn to_array_i32(self, value: __m256i) -> [i32; 8] {
+        let mut array = [0; 8];
+        avx2!(_mm256_storeu_si256(array.as_mut_ptr().cast(), value));
+        array
+    }
+    #[inline(always)]
     fn sum_i32(self, value: __m256i) -> i64 {
         avx2!({
             let low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(value));
@@ -144,14 +150,6 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn to_f32(self, value: __m256i) -> __m256 {
         avx2!(_mm256_cvtepi32_ps(value))
-    }
-    #[inline(always)]
-    fn store_u7(self, value: __m256i, to: &mut [u8; 8]) {
-        avx2!({
-            let (low, high) = (_mm256_castsi256_si128(value), _mm256_extracti128_si256::<1>(value));
-            let words = _mm_packs_epi32(low, high);
-            _mm_storel_epi64(to.as_mut_ptr().cast(), _mm_packus_epi16(words, words))
-        })
     }
 
     #[inline(always)]
@@ -187,6 +185,19 @@ impl Simd for Avx2 {
         avx2!(_mm256_madd_epi16(a, _mm256_set1_epi16(1)))
     }
 
+    #[inline(always)]
+    fn narrow_u7(self, [a, b, c, d]: [__m256i; 4]) -> __m256i {
+        avx2!({
+            let words = (_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+            // Packing works within halves: fours of lanes come out as a₀ b₀ c₀ d₀ a₁ b₁ c₁ d₁.
+            let bytes = _mm256_packus_epi16(words.0, words.1);
+            _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+        })
+    }
+    #[inline(always)]
+    fn store_bytes(self, value: __m256i, to: &mut Block32) {
+        avx2!(_mm256_storeu_si256(to.0.as_mut_ptr().cast(), value))
+    }
     #[inline(always)]
     fn load_bytes(self, from: &Block32) -> __m256i {
         avx2!(_mm256_loadu_si256(from.0.as_ptr().cast()))

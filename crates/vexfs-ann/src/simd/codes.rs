@@ -121,19 +121,18 @@ fn code<S: Simd>(simd: S, wide: &mut [f32], dim: usize, codes: &mut [Block32]) -
     let ones = simd.splat_bytes([1; 4]);
     for (block, wide) in codes.iter_mut().zip(wide.as_chunks::<LANE_SPAN>().0) {
         let (eights, _) = wide.as_chunks::<8>();
-        for ((code, wide), residual) in
-            block.0.as_chunks_mut::<8>().0.iter_mut().zip(eights).zip(&mut residuals)
-        {
-            let value = simd.load_f32(wide);
-            let rounded = simd.round_f32(simd.mul_f32(simd.sub_f32(value, lows), steps));
-            simd.store_u7(rounded, code);
-            let coded = simd.mul_add_f32(simd.to_f32(rounded), scales, lows);
+        let mut rounded = [simd.zero_i32(); 4];
+        for ((rounded, eight), residual) in rounded.iter_mut().zip(eights).zip(&mut residuals) {
+            let value = simd.load_f32(eight);
+            *rounded = simd.round_f32(simd.mul_f32(simd.sub_f32(value, lows), steps));
+            let coded = simd.mul_add_f32(simd.to_f32(*rounded), scales, lows);
             let lost = simd.sub_f32(value, coded);
             *residual = simd.mul_add_f32(lost, lost, *residual);
         }
-        let block = simd.load_bytes(block);
-        sums = simd.add_i32(sums, simd.pair_sum_i16(simd.dot_u8_i8(block, ones)));
-        squares = simd.add_i32(squares, simd.pair_sum_i16(simd.dot_u8_i8(block, block)));
+        let bytes = simd.narrow_u7(rounded);
+        simd.store_bytes(bytes, block);
+        sums = simd.add_i32(sums, simd.pair_sum_i16(simd.dot_u8_i8(bytes, ones)));
+        squares = simd.add_i32(squares, simd.pair_sum_i16(simd.dot_u8_i8(bytes, bytes)));
     }
     let [a, b, c, d] = residuals;
     RowCode {

@@ -96,16 +96,16 @@ impl Simd for Scalar {
         from_fn(|i| a[i].wrapping_add(b[i]))
     }
     #[inline(always)]
+    fn to_array_i32(self, value: [i32; 8]) -> [i32; 8] {
+        value
+    }
+    #[inline(always)]
     fn sum_i32(self, value: [i32; 8]) -> i64 {
         value.iter().map(|&x| i64::from(x)).sum()
     }
     #[inline(always)]
     fn to_f32(self, value: [i32; 8]) -> [f32; 8] {
         value.map(|x| x as f32)
-    }
-    #[inline(always)]
-    fn store_u7(self, value: [i32; 8], to: &mut [u8; 8]) {
-        *to = value.map(|x| x as u8);
     }
 
     #[inline(always)]
@@ -142,6 +142,14 @@ impl Simd for Scalar {
         from_fn(|i| i32::from(a[2 * i]) + i32::from(a[2 * i + 1]))
     }
 
+    #[inline(always)]
+    fn narrow_u7(self, from: [[i32; 8]; 4]) -> [u8; 32] {
+        from_fn(|i| from[i / 8][i % 8] as u8)
+    }
+    #[inline(always)]
+    fn store_bytes(self, value: [u8; 32], to: &mut Block32) {
+        to.0 = value;
+    }
     #[inline(always)]
     fn load_bytes(self, from: &Block32) -> [u8; 32] {
         from.0

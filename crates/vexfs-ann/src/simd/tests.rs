@@ -9,7 +9,7 @@ use super::codes::{CODE_MAX, CodeRows, LANE_SPAN, QUERY_LANE, RowCode};
 use super::element::{BF16, Element, F16, F32, I8, U8};
 use super::float::{FloatQuery, gamma};
 use super::int::{Byte, IntQuery, Signed, Unsigned};
-use super::tile::{PANEL, Panel, QueryTerms, RowTerms, Tile};
+use super::tile::{PANEL, Panel, QueryTerms, RowTerms, Survivor, Tile};
 use super::{Block32, Job, Level, Simd};
 use crate::{DType, reference};
 
@@ -326,7 +326,7 @@ fn the_tile_multiplies_codes_exactly_up_to_the_limit_of_its_lanes() {
                 for (row, query) in [(0, 0), (rows - 1, queries - 1), (rows / 2, 2 % queries)] {
                     let least = product(row, query);
                     let (row_terms, query_terms) = survive_from(least as f32, rows);
-                    let mut survivors: [Vec<u32>; PANEL] = Default::default();
+                    let mut survivors: [Vec<Survivor>; PANEL] = Default::default();
                     level.run(Tile {
                         codes: &row_codes,
                         rows: &row_terms,
@@ -341,7 +341,9 @@ fn the_tile_multiplies_codes_exactly_up_to_the_limit_of_its_lanes() {
                             }
                             false => vec![],
                         };
-                        assert_eq!(survivors, &want, "{level:?} d={dim} {queries} × {rows}, query {query}");
+                        let found: Vec<u32> = survivors.iter().map(|s| s.row).collect();
+                        assert!(survivors.iter().all(|s| s.product == product(s.row as usize, query)));
+                        assert_eq!(found, want, "{level:?} d={dim} {queries} × {rows}, query {query}");
                     }
                 }
             }
@@ -379,7 +381,7 @@ fn the_tile_adds_every_term_and_keeps_what_is_nan() {
         let panel = Panel::new(&vec![vec![1; 4]; 4], 4);
         let mut codes = Block32::ZERO;
         codes.0[..4].fill(1);
-        let mut survivors: [Vec<u32>; PANEL] = Default::default();
+        let mut survivors: [Vec<Survivor>; PANEL] = Default::default();
         level.run(Tile {
             codes: &[codes; 8],
             rows: &rows,
@@ -387,10 +389,14 @@ fn the_tile_adds_every_term_and_keeps_what_is_nan() {
             queries: &queries,
             survivors: &mut survivors,
         });
-        assert_eq!(survivors[0], [0, 1, 7]);
-        assert_eq!(survivors[1], [1, 7]);
-        assert_eq!(survivors[2], [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(survivors[3], survivors[2]);
+        let want: [&[u32]; 4] = [&[0, 1, 7], &[1, 7], &[0, 1, 2, 3, 4, 5, 6, 7], &[0, 1, 2, 3, 4, 5, 6, 7]];
+        for (lane, want) in want.into_iter().enumerate() {
+            let found: Vec<u32> = survivors[lane].iter().map(|s| s.row).collect();
+            assert_eq!(found, want, "{level:?} query {lane}");
+            // One pair at a time, the verdict is the same.
+            let survives = |&row: &u32| !queries.rule_out(lane, &rows[row as usize], 4);
+            assert_eq!((0..8).filter(survives).collect::<Vec<_>>(), want, "query {lane}");
+        }
         assert!(survivors[4..].iter().all(Vec::is_empty));
     }
 }

@@ -56,6 +56,19 @@ pub(crate) struct QueryTerms {
     pub(crate) size: [f32; PANEL],
 }
 
+impl QueryTerms {
+    /// Whether the pair of query `lane` and `row` is ruled out.
+    pub(crate) fn rule_out(&self, lane: usize, row: &RowTerms, product: i32) -> bool {
+        self.estimate(lane, row, product) + self.radius[lane] * row.radius + self.constant[lane] > 0.0
+    }
+
+    /// The part of the bound that does not depend on the k-th best distance: the smaller, the nearer the row seems.
+    pub(crate) fn estimate(&self, lane: usize, row: &RowTerms, product: i32) -> f32 {
+        let linear = self.size[lane] * row.size + self.sum[lane] * row.sum + self.offset[lane] * row.offset;
+        linear + self.product[lane] * (row.scale * product as f32)
+    }
+}
+
 /// The coded queries of a panel: for each four elements, one or two [`Block32`] of eight queries each.
 #[derive(Debug, Clone)]
 pub(crate) struct Panel {
@@ -92,8 +105,19 @@ pub(crate) struct Tile<'a> {
     pub(crate) panel: &'a Panel,
     /// Their terms.
     pub(crate) queries: &'a QueryTerms,
-    /// Per query of the panel: indices of surviving rows, appended in ascending order.
-    pub(crate) survivors: &'a mut [Vec<u32>; PANEL],
+    /// Per query of the panel: surviving rows, appended in ascending order.
+    pub(crate) survivors: &'a mut [Vec<Survivor>; PANEL],
+}
+
+/// A row that is not ruled out for a query.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Survivor {
+    /// Index among the rows.
+    pub(crate) row: u32,
+    /// Σ of the products of codes.
+    pub(crate) product: i32,
+    /// Room for [`QueryTerms::estimate`].
+    pub(crate) estimate: f32,
 }
 
 impl Job for Tile<'_> {
@@ -108,50 +132,101 @@ impl Job for Tile<'_> {
 impl Tile<'_> {
     /// All rows, with `VECTORS` vectors of eight queries.
     #[inline(always)]
-    fn rows_of<S: Simd, const VECTORS: usize>(self, simd: S) {
+    fn rows_of<S: Simd, const VECTORS: usize>(mut self, simd: S) {
         let blocks = self.panel.blocks.len() / (QUADS * VECTORS);
         let live = (1u32 << self.panel.live) - 1;
         let mut first = 0;
         while first < self.rows.len() {
             // The last group repeats the last row in place of the missing ones.
-            let row = |i: usize| (first + i).min(self.rows.len() - 1);
+            let last = self.rows.len() - 1;
+            let row = move |i: usize| (first + i).min(last);
             let codes = std::array::from_fn(|i| &self.codes[row(i) * blocks..][..blocks]);
             let products = multiply::<S, VECTORS>(simd, codes, &self.panel.blocks);
-            for (i, products) in products.iter().enumerate().take(self.rows.len() - first) {
-                let ruled_out = self.ruled_out(simd, &self.rows[first + i], products);
-                let mut survivors = !ruled_out & live;
-                while survivors != 0 {
-                    self.survivors[survivors.trailing_zeros() as usize].push((first + i) as u32);
-                    survivors &= survivors - 1;
+            let ruled_out = self.ruled_out(simd, row, &products);
+            for i in 0..ROWS.min(self.rows.len() - first) {
+                let survivors = live & !ruled_out[i];
+                if survivors != 0 {
+                    self.keep(simd, first + i, &products[i], survivors);
                 }
             }
             first += ROWS;
         }
     }
 
-    /// The queries for which the bound rules a row out, a bit each.
+    /// The queries, a bit each, for which the bound rules out each of six rows: nearly always all of them.
     #[inline(always)]
     fn ruled_out<S: Simd, const VECTORS: usize>(
         &self,
         simd: S,
-        row: &RowTerms,
-        products: &[S::I32; VECTORS],
-    ) -> u32 {
-        let mut bits = 0;
-        for (vector, &product) in products.iter().enumerate() {
-            let of = |terms: &[f32; PANEL]| simd.load_f32(&terms.as_chunks::<8>().0[vector]);
-            let add =
-                |query: &[f32; PANEL], row: f32, sum| simd.mul_add_f32(of(query), simd.splat_f32(row), sum);
-            let mut bound = of(&self.queries.constant);
-            bound = add(&self.queries.size, row.size, bound);
-            bound = add(&self.queries.radius, row.radius, bound);
-            bound = add(&self.queries.sum, row.sum, bound);
-            bound = add(&self.queries.offset, row.offset, bound);
-            let product = simd.mul_f32(simd.splat_f32(row.scale), simd.to_f32(product));
-            bound = simd.mul_add_f32(of(&self.queries.product), product, bound);
-            bits |= simd.positive_f32(bound) << (8 * vector);
+        row: impl Fn(usize) -> usize,
+        products: &[[S::I32; VECTORS]; ROWS],
+    ) -> [u32; ROWS] {
+        let mut bits = [0; ROWS];
+        for vector in 0..VECTORS {
+            let terms = self.queries.vector(simd, vector);
+            for (i, (bits, products)) in bits.iter_mut().zip(products).enumerate() {
+                let bound = terms.bound(simd, &self.rows[row(i)], products[vector]);
+                *bits |= simd.positive_f32(bound) << (8 * vector);
+            }
         }
         bits
+    }
+
+    /// Notes the queries, a bit each, for which a row survives.
+    #[inline(always)]
+    fn keep<S: Simd, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        products: &[S::I32; VECTORS],
+        mut queries: u32,
+    ) {
+        let mut by_query = [0; PANEL];
+        for (&products, by_query) in products.iter().zip(by_query.as_chunks_mut::<8>().0) {
+            *by_query = simd.to_array_i32(products);
+        }
+        while queries != 0 {
+            let query = queries.trailing_zeros() as usize;
+            self.survivors[query].push(Survivor { row: row as u32, product: by_query[query], estimate: 0.0 });
+            queries &= queries - 1;
+        }
+    }
+}
+
+/// The terms of eight queries.
+struct Terms<V> {
+    constant: V,
+    product: V,
+    offset: V,
+    sum: V,
+    radius: V,
+    size: V,
+}
+
+impl QueryTerms {
+    /// The terms of queries 8 · `vector` and on.
+    #[inline(always)]
+    fn vector<S: Simd>(&self, simd: S, vector: usize) -> Terms<S::F32> {
+        let of = |terms: &[f32; PANEL]| simd.load_f32(&terms.as_chunks::<8>().0[vector]);
+        Terms {
+            constant: of(&self.constant),
+            product: of(&self.product),
+            offset: of(&self.offset),
+            sum: of(&self.sum),
+            radius: of(&self.radius),
+            size: of(&self.size),
+        }
+    }
+}
+
+impl<V: Copy> Terms<V> {
+    /// The bound of a row and eight queries; see [`QueryTerms`].
+    #[inline(always)]
+    fn bound<S: Simd<F32 = V>>(&self, simd: S, row: &RowTerms, product: S::I32) -> V {
+        let add = |query: V, row: f32, sum: V| simd.mul_add_f32(query, simd.splat_f32(row), sum);
+        let sum = add(self.radius, row.radius, add(self.size, row.size, self.constant));
+        let sum = add(self.offset, row.offset, add(self.sum, row.sum, sum));
+        simd.mul_add_f32(self.product, simd.mul_f32(simd.splat_f32(row.scale), simd.to_f32(product)), sum)
     }
 }
 

@@ -64,12 +64,12 @@ pub(crate) trait Simd: Copy {
     fn zero_i32(self) -> Self::I32;
     /// a + b.
     fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// The lanes.
+    fn to_array_i32(self, value: Self::I32) -> [i32; 8];
     /// Sum of the lanes.
     fn sum_i32(self, value: Self::I32) -> i64;
     /// Nearest f32.
     fn to_f32(self, value: Self::I32) -> Self::F32;
-    /// Lanes of 0 ..= 127 as bytes; any bytes for other values.
-    fn store_u7(self, value: Self::I32, to: &mut [u8; 8]);
 
     /// Sixteen i16 from memory.
     fn load_i16(self, from: &[i16; 16]) -> Self::I16;
@@ -88,6 +88,10 @@ pub(crate) trait Simd: Copy {
     /// Lanes added in pairs: lane i is a₂ᵢ + a₂ᵢ₊₁.
     fn pair_sum_i16(self, a: Self::I16) -> Self::I32;
 
+    /// Lanes of 0 ..= 127 as bytes, in order; any bytes for other values.
+    fn narrow_u7(self, from: [Self::I32; 4]) -> Self::Bytes;
+    /// Thirty-two bytes to memory.
+    fn store_bytes(self, value: Self::Bytes, to: &mut Block32);
     /// Thirty-two bytes from memory.
     fn load_bytes(self, from: &Block32) -> Self::Bytes;
     /// `from` eight times over.
