@@ -47,8 +47,9 @@ pub(crate) struct Slabs {
 impl Slabs {
     /// Begins to read. `memory` bounds the bytes of rows under way; with one of `threads`, reading and writing take turns.
     pub(crate) fn start(input: Input, memory: u64, threads: usize, untouched: &str) -> anyhow::Result<Self> {
+        // The size of a slab shows in where streams of unknown length lie on the device; threads must not.
+        let slab_bytes = SLAB_BYTES.min(memory / SLABS as u64) as usize;
         let count = if threads == 1 { 1 } else { SLABS };
-        let slab_bytes = SLAB_BYTES.min(memory / count as u64) as usize;
         let (empty, buffers) = channel();
         for _ in 0..count {
             // The receiver is in this function.
