@@ -15,7 +15,7 @@ use vexfs_format::{BlockNo, InodeNo, LogicalBlock};
 use zerocopy::little_endian::U64;
 
 use crate::alloc::BlockUse;
-use crate::error::{FsError, Result};
+use crate::error::Result;
 use crate::extents::ExtentMap;
 use crate::inode;
 use crate::source::BlockSource;
@@ -23,6 +23,8 @@ use crate::txn::transaction::Transaction;
 
 /// Most bytes allocated ahead for a file of unknown length; what is not used is given back.
 const MAX_AHEAD_BYTES: u64 = 64 << 20;
+/// Of the blocks that are free, at most one in this many is allocated ahead at a time.
+const AHEAD_SHARE: u64 = 16;
 
 /// Appends to one file within one transaction.
 ///
@@ -88,7 +90,7 @@ impl FileWriter {
     /// Allocates room for `bytes` more bytes in as few runs as possible.
     ///
     /// # Errors
-    /// [`FsError::NoSpace`] with nothing allocated; device errors and damage of bitmaps.
+    /// [`crate::FsError::NoSpace`] with nothing allocated; device errors and damage of bitmaps.
     pub fn reserve(&mut self, txn: &mut Transaction<'_>, bytes: u64) -> Result<()> {
         let block_size = txn.block_size() as u64;
         let blocks = (self.tail.len() as u64 + bytes).div_ceil(block_size);
@@ -102,7 +104,7 @@ impl FileWriter {
     /// Appends `bytes`.
     ///
     /// # Errors
-    /// [`FsError::NoSpace`]; device errors. The transaction must then be dropped.
+    /// [`crate::FsError::NoSpace`]; device errors. The transaction must then be dropped.
     pub fn write(&mut self, txn: &mut Transaction<'_>, mut bytes: &[u8]) -> Result<()> {
         let block_size = txn.block_size();
         if !self.tail.is_empty() {
@@ -177,11 +179,7 @@ impl FileWriter {
     /// Allocates at least `blocks`; more as the file grows, so that a file of unknown length gets few extents.
     fn extend_space(&mut self, txn: &mut Transaction<'_>, blocks: u64) -> Result<()> {
         let ahead = self.next_block.min(MAX_AHEAD_BYTES / txn.block_size() as u64);
-        let runs = match txn.allocate(blocks.max(ahead), self.purpose) {
-            Err(FsError::NoSpace { .. }) => txn.allocate(blocks, self.purpose)?,
-            other => other?,
-        };
-        self.space.extend(runs);
+        self.space.extend(allocate_ahead(txn, blocks, ahead, self.purpose)?);
         Ok(())
     }
 }
@@ -254,12 +252,7 @@ impl SumsWriter {
     ) -> Result<()> {
         if self.space.is_empty() {
             // As many as were written so far, within reason: the blocks of one file then lie together.
-            let ahead = self.index.clamp(1, 64);
-            let runs = match txn.allocate(ahead, purpose) {
-                Err(FsError::NoSpace { .. }) => txn.allocate(1, purpose)?,
-                other => other?,
-            };
-            self.space.extend(runs);
+            self.space.extend(allocate_ahead(txn, 1, self.index.min(64), purpose)?);
         }
         let Some(run) = self.space.front_mut() else { return Ok(()) };
         let place = BlockNo(run.start);
@@ -298,6 +291,20 @@ impl SumsWriter {
         }
         Ok(())
     }
+}
+
+/// Allocates `blocks`, or `ahead` where that is more and the volume has plenty.
+///
+/// What is held ahead is not there for the checksum blocks and the other files of the transaction, so it is a small share of
+/// what is free outside the vector zone: a volume can be filled to its last blocks.
+fn allocate_ahead(
+    txn: &mut Transaction<'_>,
+    blocks: u64,
+    ahead: u64,
+    purpose: BlockUse,
+) -> Result<Vec<BlockRun>> {
+    let plenty = txn.available_blocks().saturating_sub(txn.geometry.zone.len) / AHEAD_SHARE;
+    txn.allocate(blocks.max(ahead.min(plenty)), purpose)
 }
 
 /// Unmaps logical blocks and frees what was behind them when the transaction commits.
