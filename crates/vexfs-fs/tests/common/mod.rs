@@ -1,6 +1,6 @@
 //! What the integration tests share: small filesystems in memory, and rows to put in.
 
-#![allow(dead_code)] // each test file uses its own part
+#![allow(dead_code, unreachable_pub)] // each test file uses its own part
 
 use std::sync::Arc;
 
