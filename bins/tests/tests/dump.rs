@@ -20,7 +20,7 @@ fn dump(image: &Path) -> Invocation {
 }
 
 fn json(run: &Finished) -> Value {
-    serde_json::from_str(run.text()).expect(run.text())
+    serde_json::from_str(run.text()).unwrap_or_else(|error| panic!("{error}: {}", run.text()))
 }
 
 /// The document of `what`, whose schema must be called `schema`.

@@ -31,7 +31,7 @@ fn damaged(run: Finished, part: &str) -> Finished {
 }
 
 fn json(run: &Finished) -> Value {
-    serde_json::from_str(run.text()).expect(run.text())
+    serde_json::from_str(run.text()).unwrap_or_else(|error| panic!("{error}: {}", run.text()))
 }
 
 /// The device block of logical block `logical` of a file.
