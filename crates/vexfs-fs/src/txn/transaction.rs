@@ -19,6 +19,10 @@ use crate::inode;
 use crate::source::BlockSource;
 use crate::volume::Volume;
 
+/// Writes from this length on are sent to the device at once, so that the flush finds little to do; shorter ones wait and
+/// are joined with their neighbours.
+const WRITEBACK_BYTES: usize = 256 << 10;
+
 /// Changes that will happen together.
 #[derive(Debug)]
 pub struct Transaction<'v> {
@@ -97,7 +101,9 @@ impl Transaction<'_> {
     pub(crate) fn write_data(&self, block: BlockNo, bytes: &[u8]) -> Result<()> {
         let offset = self.volume.offset(block);
         self.volume.dev.write_at(offset, bytes)?;
-        self.volume.dev.start_writeback(offset, bytes.len() as u64);
+        if bytes.len() >= WRITEBACK_BYTES {
+            self.volume.dev.start_writeback(offset, bytes.len() as u64);
+        }
         Ok(())
     }
 
