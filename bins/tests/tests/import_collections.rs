@@ -249,8 +249,8 @@ fn the_tool_says_what_it_did_in_the_form_that_was_asked_for() {
 
 #[test]
 fn threads_make_no_difference_to_the_image_and_memory_none_to_the_rows() {
-    let values = Random(5).units(20_000 * 3);
-    let keys: String = (0..20_000).map(|n| format!("key {n}\n")).collect();
+    let values = Random(5).units(6_000 * 3);
+    let keys: String = (0..6_000).map(|n| format!("key {n}\n")).collect();
     let imported = |memory: &str, threads: &str| {
         let image = Image::made_by(&["-D", "3", "-U", "0a1b2c3d-1234-5678-9abc-0123456789ab"], "24M");
         let vectors = image.scratch.npy("x.npy", 3, &values);

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     let outcome = imported.work(args, &mut volume, &report);
     let closed = volume.close();
     if imported.rows > 0 || imported.files > 0 {
-        outcome.hint(format!("{} were stored before that", imported.amount()))?;
+        outcome.hint(format!("stored before that: {}", imported.amount()))?;
     } else {
         outcome?;
     }
