@@ -78,6 +78,19 @@ pub(crate) struct JournalState {
     pub(crate) next: TxnSeq,
 }
 
+impl JournalState {
+    /// The state of a journal whose log was read.
+    fn of_log(log: replay::Log) -> Self {
+        Self {
+            pending: log.images.into_iter().map(|(block, image)| (block, Pending::Log(image))).collect(),
+            head: log.head,
+            tail: log.tail,
+            used: log.transactions > 0,
+            next: log.next,
+        }
+    }
+}
+
 /// One filesystem.
 #[derive(Debug)]
 pub struct Volume {
@@ -119,13 +132,7 @@ impl Volume {
             Err(e) => return Err(e),
         };
         report.replayed = log.transactions;
-        let journal = JournalState {
-            pending: log.images.into_iter().map(|(block, image)| (block, Pending::Log(image))).collect(),
-            head: log.head,
-            tail: log.tail,
-            used: log.transactions > 0,
-            next: log.next,
-        };
+        let journal = JournalState::of_log(log);
         let mut volume = Self {
             dev,
             sb,
@@ -157,6 +164,22 @@ impl Volume {
             JournalState { pending: HashMap::new(), head: 1, tail: 1, used: false, next: TxnSeq(1) };
         let report = OpenReport::default();
         Self { dev, sb, journal, now_ns, writable: true, poisoned: false, report, cache: Mutex::default() }
+    }
+
+    /// A volume for a check, which has looked at superblock and log itself and goes on whatever it found there.
+    pub(crate) fn for_check(dev: Arc<dyn Device>, sb: Superblock, log: replay::Log) -> Self {
+        let report = OpenReport { replayed: log.transactions, ..OpenReport::default() };
+        let journal = JournalState::of_log(log);
+        Self {
+            dev,
+            sb,
+            journal,
+            now_ns: 0,
+            writable: false,
+            poisoned: false,
+            report,
+            cache: Mutex::default(),
+        }
     }
 
     fn make_writable(&mut self) -> Result<()> {

@@ -64,7 +64,7 @@ impl Transaction<'_> {
     }
 
     /// Stages the superblock with its counters, and everything else that a transaction changes in it.
-    fn stage_superblock(&mut self) -> Result<()> {
+    pub(crate) fn stage_superblock(&mut self) -> Result<()> {
         self.sb.txn = U64::new(self.seq().get());
         self.sb.written_ns = U64::new(self.now_ns());
         self.sb.seal();

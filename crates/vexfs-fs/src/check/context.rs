@@ -1,0 +1,196 @@
+//! What the passes share: the volume, what was gathered so far, and the way to report.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use vexfs_device::{Device, DeviceError};
+use vexfs_format::collection::CollectionDesc;
+use vexfs_format::geometry::Geometry;
+use vexfs_format::group_desc::GroupDesc;
+use vexfs_format::{BlockNo, GroupNo};
+
+use super::inodes::InodeTable;
+use super::problem::{Problem, Severity};
+use super::usage::Usage;
+use super::{CheckOptions, CheckReport, DataLevel, Observer, Progress, pass0, pass1, paths};
+use crate::error::{FsError, Result};
+use crate::source::BlockSource;
+use crate::volume::Volume;
+
+/// Where a group's bitmaps and inode table are, and what its descriptor says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupInfo {
+    /// The descriptor; `None` when it is damaged.
+    pub(super) desc: Option<GroupDesc>,
+    pub(super) block_bitmap: u64,
+    pub(super) inode_bitmap: u64,
+    pub(super) inode_table: u64,
+}
+
+/// A collection whose descriptor is sound.
+#[derive(Clone, Debug)]
+pub(super) struct CollectionInfo {
+    pub(super) ino: u64,
+    pub(super) desc: Arc<CollectionDesc>,
+    /// Inodes of the streams that the names of the format lead to, in the order of [`STREAMS`]; 0 for none.
+    pub(super) streams: [u64; STREAMS.len()],
+}
+
+/// Names of the streams that the format defines.
+pub(super) const STREAMS: [&str; 7] = {
+    use vexfs_format::collection::*;
+    [
+        STREAM_VECTORS,
+        STREAM_ROW_SUMS,
+        STREAM_IDS,
+        STREAM_KEYS,
+        STREAM_KEY_ENDS,
+        STREAM_KEY_HASHES,
+        STREAM_DELETED,
+    ]
+};
+
+/// How often the observer is told of one kind of problem. What is lost is always told, since the list is all that remains of it;
+/// the rest is counted.
+const MAX_TOLD: u64 = 10_000;
+
+/// Tells the observer, and counts.
+pub(super) struct Reporter<'a> {
+    observer: &'a mut dyn Observer,
+    device: String,
+    /// Bytes per block; 0 while that is not known.
+    pub(super) block_size: u64,
+    pub(super) report: CheckReport,
+    last: Progress,
+}
+
+impl<'a> Reporter<'a> {
+    pub(super) fn new(device: &str, observer: &'a mut dyn Observer) -> Self {
+        let last = Progress { pass: 0, done: 0, total: 1 };
+        Self { observer, device: device.to_owned(), block_size: 0, report: CheckReport::default(), last }
+    }
+
+    pub(super) fn problem(&mut self, mut problem: Problem) -> Result<()> {
+        problem.device.clone_from(&self.device);
+        if let Some(block) = problem.place.block {
+            let start = block.saturating_mul(self.block_size);
+            problem.place.byte = Some(start.saturating_add(problem.place.byte.unwrap_or(0)));
+        }
+        if problem.kind.severity > Severity::Notice {
+            let count = self.report.counts.entry(problem.code()).or_default();
+            *count += 1;
+            self.report.worst = self.report.worst.max(Some(problem.kind.severity));
+            self.report.first_block = self.report.first_block.or(problem.place.block);
+            if *count > MAX_TOLD && problem.kind.severity < Severity::Loss {
+                return Ok(());
+            }
+        }
+        go_on(self.observer.problem(problem))
+    }
+
+    pub(super) fn progress(&mut self, pass: u8, done: u64, total: u64) -> Result<()> {
+        self.last = Progress { pass, done, total };
+        go_on(self.observer.progress(self.last))
+    }
+}
+
+fn go_on(flow: ControlFlow<()>) -> Result<()> {
+    match flow {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(FsError::Interrupted),
+    }
+}
+
+/// A check under way.
+pub(super) struct Context<'a> {
+    pub(super) volume: Volume,
+    pub(super) geometry: Geometry,
+    pub(super) data: DataLevel,
+    pub(super) reporter: Reporter<'a>,
+    /// Gathered by pass 1: a group each.
+    pub(super) groups: Vec<GroupInfo>,
+    /// Gathered by pass 1, completed by pass 2.
+    pub(super) inodes: InodeTable,
+    /// Gathered by pass 1, completed by pass 2.
+    pub(super) usage: Usage,
+    /// Gathered by pass 1 in order of their inodes; their streams by pass 2.
+    pub(super) collections: Vec<CollectionInfo>,
+    /// Blocks with more than one owner; gathered by pass 1, completed by pass 2.
+    pub(super) shared: pass1::Shared,
+    /// Blocks that files map; counted by pass 1.
+    pub(super) mapped: u64,
+    pub(super) lookups: paths::Budget,
+}
+
+impl<'a> Context<'a> {
+    /// Pass 0, and empty tables.
+    pub(super) fn open(
+        dev: Arc<dyn Device>,
+        options: &CheckOptions,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self> {
+        let mut reporter = Reporter::new(dev.name(), observer);
+        let volume = pass0::run(dev, options, &mut reporter)?;
+        let geometry = volume.geometry();
+        Ok(Self {
+            usage: Usage::new(&geometry),
+            volume,
+            geometry,
+            data: options.data,
+            reporter,
+            groups: Vec::new(),
+            inodes: InodeTable::default(),
+            collections: Vec::new(),
+            shared: pass1::Shared::default(),
+            mapped: 0,
+            lookups: paths::Budget::default(),
+        })
+    }
+
+    /// Tells the observer of a problem; the path of the object is looked for.
+    pub(super) fn report(&mut self, mut problem: Problem) -> Result<()> {
+        if let Some(ino) = problem.place.inode {
+            problem.place.path = paths::find(self, ino);
+        }
+        self.reporter.problem(problem)
+    }
+
+    pub(super) fn progress(&mut self, pass: u8, done: u64, total: u64) -> Result<()> {
+        self.reporter.progress(pass, done, total)
+    }
+
+    /// Asks the observer whether to go on, where work takes long within a step.
+    pub(super) fn progress_again(&mut self) -> Result<()> {
+        let Progress { pass, done, total } = self.reporter.last;
+        self.reporter.progress(pass, done, total)
+    }
+
+    /// Reads a metadata block; the error is a reason in words.
+    pub(super) fn read_block(&self, block: u64) -> Result<Arc<[u8]>, String> {
+        self.volume.read_block(BlockNo(block)).map_err(|e| reason(&e))
+    }
+
+    /// Groups that lie on the device, at least in part: a superblock may promise more.
+    pub(super) fn group_count(&self) -> u64 {
+        let per_group = self.geometry.blocks_per_group().saturating_mul(self.geometry.block_size.into());
+        self.geometry.groups.min(self.volume.dev.len().div_ceil(per_group))
+    }
+
+    pub(super) fn group_ids(&self) -> impl Iterator<Item = GroupNo> + use<> {
+        (0..self.group_count()).map(GroupNo)
+    }
+
+    pub(super) fn finish(self) -> CheckReport {
+        self.reporter.report
+    }
+}
+
+/// Why something cannot be read, in words for a problem that says the place itself.
+pub(super) fn reason(error: &FsError) -> String {
+    match error {
+        FsError::Device(DeviceError::Io { source, .. }) => source.to_string(),
+        FsError::Device(DeviceError::OutOfRange { .. }) => "it lies behind the end of the device".to_owned(),
+        FsError::Corrupt(corrupt) => corrupt.damage.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,401 @@
+//! The table of problems: every kind with its code, its words, and what a repair may do about it.
+//!
+//! Codes are stable: a kind that is no longer found leaves a gap, and a new one takes the next number of its pass.
+
+use super::problem::{Code, Kind, Preen, Severity};
+
+macro_rules! kinds {
+    ($($name:ident = $pass:literal $number:literal, $severity:ident, $preen:ident, $message:literal, $question:literal;)*) => {
+        $(
+            #[doc = concat!("VX", $pass, " number ", $number, ": ", $message)]
+            pub const $name: &Kind = &Kind {
+                code: Code { pass: $pass, number: $number },
+                severity: Severity::$severity,
+                preen: Preen::$preen,
+                message: $message,
+                question: $question,
+            };
+        )*
+
+        /// All kinds, by code.
+        pub const ALL: &[&Kind] = &[$($name),*];
+    };
+}
+
+kinds! {
+    // Pass 0: superblock, backups, journal.
+    PRIMARY_DAMAGED = 0 1, Structure, Stop,
+        "the primary superblock is damaged: {found}",
+        "Restore it from the backup in block {other}?";
+    PRIMARY_DIFFERS = 0 2, Structure, Stop,
+        "the primary superblock is not that of the backup in block {other}: {name} is {found}, not {expected}",
+        "Restore it from the backup in block {other}?";
+    DEVICE_SHORT = 0 3, Structure, Stop,
+        "the filesystem has {expected} bytes, and the device only {found}: was it cut off?",
+        "Go on with what is there?";
+    BACKUP_DAMAGED = 0 4, Derived, Fix,
+        "the backup superblock in block {block} is damaged: {found}",
+        "Write it anew from the primary?";
+    BACKUP_GEOMETRY = 0 5, Structure, Stop,
+        "the backup superblock in block {block} has another layout: {name} is {found}, and {expected} in the one in use",
+        "Write it anew from the primary?";
+    BACKUP_STALE = 0 6, Derived, Fix,
+        "the backup superblock in block {block} is out of date: {name} is {found}, and {expected} in the one in use",
+        "Write it anew from the primary?";
+    STATE_BITS = 0 8, Derived, Fix,
+        "state is {found} in the superblock, which has unknown bits",
+        "Clear them?";
+    ZONE_FEATURE = 0 9, Derived, Fix,
+        "feature vector_zone is {found} in the superblock, and the zone has {expected} blocks",
+        "Bring the feature in line?";
+    MARKED_DAMAGED = 0 10, Notice, Fix,
+        "the filesystem is marked as damaged: damage was met {found} times",
+        "";
+    UNKNOWN_FEATURES = 0 11, Notice, Fix,
+        "unknown features are in use ({found}): what they add is not checked",
+        "";
+    TXN_AHEAD = 0 12, Structure, Stop,
+        "the superblock is of transaction {found}, and the journal goes on with {expected}: transactions are lost",
+        "Begin a new log?";
+    SUPERBLOCK_IMAGE = 0 13, Structure, Stop,
+        "the superblock in the journal is not accepted: {found}",
+        "Begin a new log, with the metadata at home?";
+    JOURNAL_SUPERBLOCK = 0 20, Structure, Stop,
+        "the journal superblock is damaged: {found}",
+        "Begin a new log, with the metadata at home?";
+    JOURNAL_TRANSACTION = 0 21, Structure, Stop,
+        "a committed transaction in the journal is damaged: {found}",
+        "Begin a new log, with the metadata at home?";
+    JOURNAL_UNREADABLE = 0 22, Structure, Stop,
+        "the journal cannot be read: {found}",
+        "Begin a new log, with the metadata at home?";
+    TRANSACTION_LOST = 0 23, Structure, Stop,
+        "transaction {found} was committed, but the log breaks off at its block {expected}, before it",
+        "Begin a new log, with the metadata at home?";
+
+    // Pass 1: groups, inodes, extents, collection descriptors.
+    DESCRIPTOR_DAMAGED = 1 1, Structure, Stop,
+        "the descriptor of group {group} is damaged: {found}",
+        "Make it anew?";
+    DESCRIPTORS_UNREADABLE = 1 2, Structure, Stop,
+        "group descriptors cannot be read: {found}",
+        "Make them anew?";
+    DESCRIPTOR_COPY = 1 3, Derived, Fix,
+        "{found} of the group descriptors copied to {blocks} are damaged or lead elsewhere, the first that of group {group}",
+        "Write the copy anew?";
+    METADATA_OVERLAP = 1 4, Structure, Stop,
+        "{found} and {expected} overlap in {blocks}",
+        "";
+    UNINIT_LAYOUT = 1 5, Structure, Stop,
+        "group {group}: the block bitmap is marked uninitialised, and what is in use from the start is not what the layout says",
+        "Write the bitmap?";
+    INODE_BITMAP_DAMAGED = 1 6, Structure, Stop,
+        "the inode bitmap of group {group} is damaged: {found}",
+        "Make it anew from the inodes that are found?";
+    INODE_BITMAP_UNREADABLE = 1 7, Structure, Stop,
+        "the inode bitmap of group {group} cannot be read: {found}",
+        "Make it anew from the inodes that are found?";
+    INODE_TABLE_UNREADABLE = 1 8, Structure, Stop,
+        "the inode table of group {group} cannot be read in {blocks}: {found}",
+        "Clear these inodes?";
+    INODE_EMPTY = 1 10, Structure, Stop,
+        "{object} is marked as in use, and its record is empty",
+        "Mark it as not in use?";
+    INODE_DAMAGED = 1 11, Structure, Stop,
+        "{object} is damaged: {found}",
+        "Clear it?";
+    INODE_UNWRITTEN = 1 12, Structure, Stop,
+        "{object} is marked as in use, and lies in the part of its table that was never written",
+        "Take that part of the table as written?";
+    RESERVED_RECORD = 1 13, Structure, Stop,
+        "{object} is reserved, and its record is not empty",
+        "Clear it?";
+    RECORD_LEFT = 1 14, Derived, Fix,
+        "{object} is not in use, and its record is not empty: {found}",
+        "Clear it?";
+    INODE_FUTURE = 1 15, Derived, Fix,
+        "{object} was changed by transaction {found}, and the next one is {expected}",
+        "Store the last transaction?";
+    FILE_PARENT = 1 16, Derived, Fix,
+        "{object} is a {name} and names {found} as its parent, but must name none",
+        "Clear it?";
+    LINK_TARGET = 1 17, Structure, Stop,
+        "{object} is a symbolic link whose target holds a zero byte",
+        "Clear it?";
+    DIRECTORY_EMPTY = 1 18, Structure, Stop,
+        "{object} is a {name} without a block",
+        "Make it an empty one?";
+    NODE_DAMAGED = 1 20, Structure, Stop,
+        "{object}: a node of the extent tree is damaged: {found}",
+        "Leave it out?";
+    NODE_UNREADABLE = 1 21, Structure, Stop,
+        "{object}: a node of the extent tree cannot be read: {found}",
+        "Leave it out?";
+    NODE_ORDER = 1 22, Structure, Stop,
+        "{object}: a node of the extent tree begins with logical block {found}, but must begin with {expected}",
+        "Leave it out?";
+    EXTENT_ORDER = 1 23, Structure, Stop,
+        "{object}: the extent at logical block {found} lies outside of its node's range, which is {expected}",
+        "Leave it out?";
+    MAP_HOLE = 1 24, Loss, Stop,
+        "{object}: logical blocks {found} are not mapped, but {expected} blocks belong to it",
+        "Take them as damaged?";
+    MAP_BEYOND = 1 25, Structure, Stop,
+        "{object}: logical blocks {found} are mapped, but only {expected} blocks belong to it",
+        "Free them?";
+    SUMS_HOLE = 1 26, Loss, Stop,
+        "{object}: checksum blocks {found} are not mapped, but {expected} belong to it",
+        "Make them anew from the data?";
+    SUMS_BEYOND = 1 27, Structure, Stop,
+        "{object}: checksum blocks {found} are mapped, but only {expected} belong to it",
+        "Free them?";
+    BLOCK_COUNT = 1 28, Derived, Fix,
+        "{object}: blocks is {found}, but it has {expected}",
+        "Store {expected}?";
+    BLOCKS_SHARED = 1 30, Structure, Stop,
+        "{object}: {blocks} belong to another object as well",
+        "Give it a copy?";
+    BLOCKS_SHARED_FIRST = 1 31, Structure, Stop,
+        "{object}: {blocks} are the ones that belong to another object as well",
+        "Give it a copy?";
+    BLOCKS_FIXED = 1 32, Structure, Stop,
+        "{object}: {blocks} belong to the filesystem itself",
+        "Clear the object?";
+    BLOCKS_GIVEN_UP = 1 33, Structure, Stop,
+        "objects share more blocks than the device has; from {object} on, sharing is not looked for",
+        "";
+    COLLECTION_DAMAGED = 1 40, Structure, Stop,
+        "{object}: the collection descriptor is damaged: {found}",
+        "Make it anew from the streams?";
+    COLLECTION_UNREADABLE = 1 41, Structure, Stop,
+        "{object}: the collection descriptor cannot be read: {found}",
+        "Make it anew from the streams?";
+    COLLECTION_FEATURES = 1 42, Notice, Fix,
+        "{object}: the collection needs a newer version of the tools and is not checked: {found}",
+        "";
+
+    // Pass 2: directories.
+    DIR_UNREADABLE = 2 1, Structure, Stop,
+        "{object}: logical block {found} of the directory cannot be read: {expected}",
+        "Make the directory anew from the rest?";
+    DIR_DAMAGED = 2 2, Structure, Stop,
+        "{object}: logical block {expected} of the directory is damaged: {found}",
+        "Make the directory anew from the rest?";
+    DIR_CHILD = 2 3, Structure, Stop,
+        "{object}: the tree of names leads to logical block {found}, but the directory has {expected} blocks",
+        "Make the directory anew from its names?";
+    DIR_CHILD_TWICE = 2 4, Structure, Stop,
+        "{object}: the tree of names leads to logical block {found} twice",
+        "Make the directory anew from its names?";
+    DIR_LEVEL = 2 5, Structure, Stop,
+        "{object}: a block of the tree of names is at level {found}, but must be at level {expected}",
+        "Make the directory anew from its names?";
+    DIR_FIRST_HASH = 2 6, Structure, Stop,
+        "{object}: a block of the tree of names begins with hash {found}, but must begin with {expected}",
+        "Make the directory anew from its names?";
+    DIR_UNREACHED = 2 7, Structure, Stop,
+        "{object}: the tree of names does not lead to logical block {found}",
+        "Make the directory anew from its names?";
+    DIR_RANGE = 2 8, Structure, Stop,
+        "{object}: the name '{name}' lies where it is not looked for",
+        "Make the directory anew from its names?";
+    DIR_HASH = 2 9, Derived, Stop,
+        "{object}: the name '{name}' has hash {found}, but must have {expected}",
+        "Insert it anew?";
+    ENTRY_NUMBER = 2 10, Structure, Stop,
+        "{object}: the name '{name}' leads to inode {other}, but there are only {expected}",
+        "Remove the name?";
+    ENTRY_UNUSED = 2 11, Structure, Stop,
+        "{object}: the name '{name}' leads to inode {other}, which is not in use",
+        "Remove the name?";
+    ENTRY_DAMAGED = 2 12, Structure, Stop,
+        "{object}: the name '{name}' leads to inode {other}, which is damaged",
+        "Remove the name?";
+    ENTRY_KIND = 2 13, Derived, Fix,
+        "{object}: the name '{name}' says that inode {other} is a {found}, but it is a {expected}",
+        "Bring the entry in line?";
+    ENTRY_TWICE = 2 14, Structure, Stop,
+        "{object}: the name '{name}' is there twice",
+        "Give the second one another name?";
+    ENTRY_SECOND = 2 15, Structure, Stop,
+        "{object}: the name '{name}' is a second one for inode {other}, a {found}, which can have only one",
+        "Remove the name?";
+    ENTRY_ROOT = 2 16, Structure, Stop,
+        "{object}: the name '{name}' leads to the root directory",
+        "Remove the name?";
+    ENTRY_RESERVED = 2 17, Structure, Stop,
+        "{object}: the name '{name}' leads to inode {other}, which is reserved",
+        "Remove the name?";
+    STREAM_OUTSIDE = 2 18, Structure, Stop,
+        "{object}: the name '{name}' leads to inode {other}, a stream, outside of a collection",
+        "Make it a file?";
+    COLLECTION_ENTRY = 2 19, Structure, Stop,
+        "{object}: the name '{name}' in a collection leads to a {found}, but must lead to a {expected}",
+        "Move it to lost+found?";
+    PARENT = 2 20, Derived, Fix,
+        "{object} names inode {found} as its parent, but its name is in inode {expected}",
+        "Store {expected}?";
+
+    // Pass 3: connectivity.
+    ROOT_MISSING = 3 1, Structure, Stop,
+        "the root directory, {object}, is missing or damaged",
+        "Make it anew?";
+    ROOT_KIND = 3 2, Structure, Stop,
+        "the root directory, {object}, is a {found}",
+        "Make it anew?";
+    ROOT_PARENT = 3 3, Derived, Fix,
+        "the root directory, {object}, names inode {found} as its parent, not itself",
+        "Store {inode}?";
+    LOST_FOUND_MISSING = 3 4, Structure, Fix,
+        "lost+found, {object}, is missing or damaged",
+        "Make it anew?";
+    LOST_FOUND_KIND = 3 5, Structure, Stop,
+        "lost+found, {object}, is a {found}",
+        "Make another one?";
+    LOST_FOUND_NAME = 3 6, Structure, Fix,
+        "the name lost+found in the root directory does not lead to {object}",
+        "Give it that name?";
+    ORPHAN = 3 7, Structure, Stop,
+        "{object}, a {found}, is in use, and no name leads to it",
+        "Give it a name in lost+found?";
+    DIRECTORY_LOOP = 3 8, Structure, Stop,
+        "{object} lies below itself, out of reach of the root directory",
+        "Move it to lost+found?";
+
+    // Pass 4: link counts.
+    LINKS = 4 1, Derived, Fix,
+        "{object}: links is {found}, but {expected} entries lead to it",
+        "Store {expected}?";
+
+    // Pass 5: bitmaps, counters, collections, data.
+    BLOCK_BITMAP_DAMAGED = 5 1, Derived, Stop,
+        "the block bitmap of group {group} is damaged: {found}",
+        "Make it anew from what is in use?";
+    BLOCK_BITMAP_UNREADABLE = 5 2, Derived, Stop,
+        "the block bitmap of group {group} cannot be read: {found}",
+        "Make it anew from what is in use?";
+    BLOCKS_NOT_MARKED = 5 3, Derived, Fix,
+        "group {group}: {blocks} in use, but marked as free",
+        "Mark as in use?";
+    BLOCKS_MARKED = 5 4, Derived, Fix,
+        "group {group}: {blocks} marked as in use, but nothing uses them",
+        "Mark as free?";
+    BLOCK_BITMAP_END = 5 5, Derived, Fix,
+        "group {group}: bits of the block bitmap behind the end of the group are clear",
+        "Set them?";
+    INODE_NOT_MARKED = 5 6, Derived, Fix,
+        "group {group}: {object} is in use, but marked as free",
+        "Mark it as in use?";
+    INODE_BITMAP_END = 5 7, Derived, Fix,
+        "group {group}: bits of the inode bitmap behind the last inode are clear",
+        "Set them?";
+    RECORD_STALE = 5 8, Derived, Fix,
+        "{object} is marked as free and no name leads to it, but its record is whole",
+        "Clear it?";
+    GROUP_FREE_BLOCKS = 5 10, Derived, Fix,
+        "group {group}: free_blocks is {found}, but {expected} are free",
+        "Store {expected}?";
+    GROUP_FREE_INODES = 5 11, Derived, Fix,
+        "group {group}: free_inodes is {found}, but {expected} are free",
+        "Store {expected}?";
+    GROUP_DIRECTORIES = 5 12, Derived, Fix,
+        "group {group}: directories is {found}, but there are {expected}",
+        "Store {expected}?";
+    FREE_BLOCKS = 5 13, Derived, Fix,
+        "free_blocks is {found} in the superblock, but {expected} are free",
+        "Store {expected}?";
+    FREE_INODES = 5 14, Derived, Fix,
+        "free_inodes is {found} in the superblock, but {expected} are free",
+        "Store {expected}?";
+    STREAM_MISSING = 5 20, Loss, Stop,
+        "{object}: the stream '{name}' is missing",
+        "Take its rows as lost?";
+    STREAM_SIZE = 5 21, Loss, Stop,
+        "{object}: the stream '{name}' has {found} bytes, but {expected} belong to it",
+        "Keep the rows for which every stream has its bytes?";
+    STREAM_EXTRA = 5 22, Derived, Stop,
+        "{object}: the stream '{name}' is there, and the descriptor says that the collection has none",
+        "Remove it?";
+    LIVE_ROWS = 5 23, Derived, Fix,
+        "{object}: live_rows is {found}, but {expected} rows are not deleted",
+        "Store {expected}?";
+    DELETED_BEYOND = 5 24, Derived, Fix,
+        "{object}: rows are marked as deleted from {row} on, but the collection has {expected}",
+        "Clear these marks?";
+    ID_TWICE = 5 25, Loss, Stop,
+        "{object}: id {found} belongs to row {row} and to row {other}",
+        "Give the second one another id?";
+    ID_RANGE = 5 26, Loss, Stop,
+        "{object}: row {row} has id {found}, which no row can have",
+        "Give it another id?";
+    NEXT_ID = 5 27, Derived, Fix,
+        "{object}: next_id is {found}, but must be at least {expected}",
+        "Store {expected}?";
+    KEY_END = 5 28, Loss, Stop,
+        "{object}: the key of row {row} ends at byte {found}, but must end {expected}",
+        "Take the key as lost?";
+    KEY_TEXT = 5 29, Loss, Stop,
+        "{object}: the key of row {row} is {found}, but must be UTF-8 without zero bytes",
+        "Take the key as lost?";
+    KEY_HASH = 5 30, Derived, Fix,
+        "{object}: the key of row {row} has hash {found}, but must have {expected}",
+        "Store {expected}?";
+    KEY_TWICE = 5 31, Loss, Stop,
+        "{object}: the key '{name}' belongs to row {row} and to row {other}",
+        "Give the second one another key?";
+    KEYS_LENGTH = 5 32, Loss, Stop,
+        "{object}: the keys end at byte {expected}, but the stream has {found} bytes",
+        "Cut it off?";
+    SUMS_DAMAGED = 5 40, Loss, Stop,
+        "{object}: checksum block {name} is damaged: {found}",
+        "Make it anew from the data?";
+    SUMS_UNREADABLE = 5 41, Loss, Stop,
+        "{object}: checksum block {name} cannot be read: {found}",
+        "Make it anew from the data?";
+    DATA_DAMAGED = 5 42, Loss, Stop,
+        "{object}: {blocks} (logical {name}) do not agree with their checksums",
+        "Leave them as they are and mark them as lost?";
+    DATA_UNREADABLE = 5 43, Loss, Stop,
+        "{object}: {blocks} (logical {name}) cannot be read: {found}",
+        "Leave them as they are and mark them as lost?";
+    ROWS_LOST = 5 44, Loss, Stop,
+        "{object}: {rows} damaged ({name})",
+        "Delete them?";
+    ROWS_UNPROVEN = 5 45, Loss, Stop,
+        "{object}: {rows} lie in damaged blocks, and so do their own checksums ({name})",
+        "Delete them?";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::problem::PLACEHOLDERS;
+    use super::*;
+
+    #[test]
+    fn codes_rise_and_belong_to_their_pass() {
+        assert!(ALL.is_sorted_by(|a, b| a.code < b.code));
+        assert!(ALL.iter().all(|k| k.code.pass <= 5 && (1..1000).contains(&k.code.number)));
+        assert_eq!(ENTRY_TWICE.code.to_string(), "VX2014");
+    }
+
+    #[test]
+    fn words_in_braces_are_known_and_questions_are_questions() {
+        for kind in ALL {
+            for text in [kind.message, kind.question] {
+                for part in text.split('{').skip(1) {
+                    let word = part.split('}').next().unwrap_or_default();
+                    assert!(PLACEHOLDERS.contains(&word), "{}: {{{word}}}", kind.code);
+                }
+            }
+            assert!(kind.question.is_empty() || kind.question.ends_with('?'), "{}", kind.code);
+            assert!(!kind.message.ends_with('.'), "{}", kind.code);
+        }
+    }
+
+    #[test]
+    fn what_is_lost_is_never_decided_without_a_person() {
+        for kind in ALL.iter().filter(|k| k.severity == Severity::Loss) {
+            assert_eq!(kind.preen, Preen::Stop, "{}", kind.code);
+        }
+    }
+}
