@@ -36,6 +36,9 @@ pub const STREAM_KEY_HASHES: &str = "keys.hash";
 /// Stream of deletions: bit r set means that row r is deleted; rows past its end are not. Absent without deletions.
 pub const STREAM_DELETED: &str = "deleted";
 
+/// Bytes of an id, of a key's end and of its hash.
+const ID_BYTES: u64 = 8;
+
 /// `flags`: rows have explicit ids ([`STREAM_IDS`]).
 pub const FLAG_IDS: u16 = 1;
 /// `flags`: rows have keys ([`STREAM_KEYS`] and its two companions).
@@ -116,8 +119,8 @@ impl CollectionDesc {
             return Err(bad("flags", desc.flags.get().into(), "made of known bits"));
         }
         let rows = desc.rows.get();
-        if rows.checked_mul(dtype.row_bytes(dim)).is_none_or(|bytes| bytes > i64::MAX as u64) {
-            return Err(bad("rows", rows, "fewer than 2^63 bytes of rows"));
+        if rows.checked_mul(dtype.row_bytes(dim).max(ID_BYTES)).is_none_or(|bytes| bytes > i64::MAX as u64) {
+            return Err(bad("rows", rows, "fewer than 2^63 bytes of rows, and of ids"));
         }
         if desc.live_rows.get() > rows {
             return Err(bad("live_rows", desc.live_rows.get(), "at most rows"));
@@ -206,7 +209,7 @@ mod tests {
     #[test]
     fn fields_out_of_range_are_refused() {
         let good = CollectionDesc::new(768, DType::F32, Metric::L2, 5);
-        let changes: [fn(&mut CollectionDesc); 8] = [
+        let changes: [fn(&mut CollectionDesc); 9] = [
             |d| d.dim = U32::new(0),
             |d| d.dim = U32::new(DIM_MAX + 1),
             |d| d.dtype = 0,
@@ -214,6 +217,7 @@ mod tests {
             |d| d.metric = Metric::Hamming.code(),
             |d| d.flags = U16::new(1 << 9),
             |d| d.rows = U64::new(u64::MAX / 4),
+            |d| (d.dim, d.dtype, d.rows) = (U32::new(1), DType::U8.code(), U64::new(1 << 60)),
             |d| d.live_rows = U64::new(1),
         ];
         for (n, change) in changes.iter().enumerate() {

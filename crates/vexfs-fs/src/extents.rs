@@ -1,7 +1,7 @@
 //! The extents of a file in memory: load the tree, look blocks up, append, and lay the tree out again.
 
 use vexfs_format::error::{At, Corrupt, Damage, Structure};
-use vexfs_format::extent::{self, NodeEntries, Run};
+use vexfs_format::extent::{self, NodeEntries, Run, SUMS_BASE};
 use vexfs_format::inode::{Inode, ROOT_ENTRIES, Root};
 use vexfs_format::{BlockNo, InodeNo, LogicalBlock};
 
@@ -22,8 +22,11 @@ impl ExtentMap {
     /// Order is checked over the whole tree, so a tree that is damaged into a cycle or a web cannot make this run on: the
     /// second visit of a node breaks the order.
     ///
+    /// No block belongs to two extents, so together they are not longer than the device. What a file is found to hold is
+    /// thereby bounded by the device, whatever its size field says.
+    ///
     /// # Errors
-    /// Device errors, and damage of a node.
+    /// Device errors, and damage of a node; extents that are together longer than the device.
     pub fn load(src: &(impl BlockSource + ?Sized), inode: &Inode) -> Result<Self> {
         let ino = inode.number();
         let fault = |(name, found, expected)| {
@@ -31,14 +34,26 @@ impl ExtentMap {
         };
         let children = match inode.root(src.blocks()).map_err(fault)? {
             Root::Target(_) => return Ok(Self::default()),
-            Root::Extents(runs) => return Ok(Self { runs, nodes: Vec::new() }),
+            Root::Extents(runs) => return Self { runs, nodes: Vec::new() }.bounded(src, ino),
             Root::Index(children) => children,
         };
         let mut levels: Vec<Vec<BlockNo>> = vec![Vec::new(); usize::from(inode.depth.get())];
         let mut map = Self::default();
         map.descend(src, ino, &children, inode.depth.get() - 1, &mut levels)?;
         map.nodes = levels.into_iter().flatten().collect();
-        Ok(map)
+        map.bounded(src, ino)
+    }
+
+    fn bounded(self, src: &(impl BlockSource + ?Sized), ino: InodeNo) -> Result<Self> {
+        if self.blocks() <= src.blocks() {
+            return Ok(self);
+        }
+        let damage = Damage::Field {
+            name: "extents",
+            found: self.blocks(),
+            expected: "together at most the blocks of the device",
+        };
+        Err(Corrupt::new(Structure::Inode, At::Inode(ino.get()), damage).into())
     }
 
     fn descend(
@@ -111,9 +126,21 @@ impl ExtentMap {
         })
     }
 
+    /// Whether exactly the first `data` blocks of the data range and the first `sums` of the checksum range are mapped.
+    ///
+    /// Whoever adds blocks to a file has to know: only then are the next ones free.
+    pub fn maps_exactly(&self, data: u64, sums: u64) -> bool {
+        let (of_data, of_sums) =
+            self.runs.split_at(self.runs.partition_point(|r| r.logical.get() < SUMS_BASE));
+        let end = |runs: &[Run], start: u64| {
+            runs.iter().try_fold(start, |end, run| (run.logical.get() == end).then(|| run.logical_end()))
+        };
+        end(of_data, 0) == Some(data) && end(of_sums, SUMS_BASE) == Some(SUMS_BASE + sums)
+    }
+
     /// First logical block of the data range that is not mapped, given that there are no holes.
     pub fn data_end(&self) -> u64 {
-        let first_sum = self.runs.partition_point(|r| r.logical.get() < extent::SUMS_BASE);
+        let first_sum = self.runs.partition_point(|r| r.logical.get() < SUMS_BASE);
         self.runs[..first_sum].last().map_or(0, Run::logical_end)
     }
 
@@ -219,6 +246,26 @@ mod tests {
         assert_eq!(
             (map.lookup(12), map.lookup(14), map.lookup(15)),
             (Some(BlockNo(112)), Some(BlockNo(51)), None)
+        );
+    }
+
+    #[test]
+    fn holes_and_surplus_blocks_are_noticed() {
+        let mut map = ExtentMap::default();
+        assert!(map.maps_exactly(0, 0) && !map.maps_exactly(1, 0));
+        map.insert(0, BlockNo(100), 4);
+        map.insert(SUMS_BASE, BlockNo(200), 1);
+        assert!(map.maps_exactly(4, 1));
+        for (data, sums) in [(3, 1), (5, 1), (4, 0), (4, 2)] {
+            assert!(!map.maps_exactly(data, sums), "{data} {sums}");
+        }
+        map.insert(5, BlockNo(300), 1);
+        assert!(!map.maps_exactly(6, 1) && !map.maps_exactly(4, 1), "a hole");
+        map.insert(4, BlockNo(400), 1);
+        map.insert(SUMS_BASE + 2, BlockNo(500), 1);
+        assert!(
+            !map.maps_exactly(6, 1) && !map.maps_exactly(6, 2),
+            "a checksum block too many, behind a hole"
         );
     }
 

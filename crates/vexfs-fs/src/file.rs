@@ -53,6 +53,13 @@ impl FileWriter {
         let block_size = txn.block_size() as u64;
         let size = inode.size.get();
         let next_block = size / block_size;
+        let blocks = size.div_ceil(block_size);
+        if !map.maps_exactly(blocks, blocks.div_ceil(sums::capacity(txn.block_size()))) {
+            let at = At::FileBlock { inode: ino.get(), logical: map.data_end() };
+            let expected = "a mapping for each block of the file, and for no other";
+            let damage = Damage::Field { name: "extents", found: map.data_end(), expected };
+            return Err(Corrupt::new(Structure::Data, at, damage).into());
+        }
         let sums = SumsWriter::resume(txn, &inode, &mut map, next_block)?;
         let mut tail = Vec::new();
         if size % block_size > 0 {

@@ -37,6 +37,8 @@ on_disk! {
 }
 
 const CHECKSUM_AT: usize = 4;
+/// Largest sequence number in the journal superblock: nobody gets there by counting, and those behind it can be counted too.
+const TAIL_TXN_MAX: u64 = 1 << 62;
 
 impl JournalSuperblock {
     /// An empty log in the journal `run`, whose next transaction is `next`; sealed.
@@ -77,8 +79,8 @@ impl JournalSuperblock {
         if jsb.tail.get() == 0 || jsb.tail.get() >= run.len {
             return field("tail", jsb.tail.get(), "a block of the log");
         }
-        if jsb.tail_txn.get() == 0 {
-            return field("tail_txn", 0, "at least 1");
+        if jsb.tail_txn.get() == 0 || jsb.tail_txn.get() > TAIL_TXN_MAX {
+            return field("tail_txn", jsb.tail_txn.get(), "from 1 to 2^62");
         }
         Ok(jsb)
     }
@@ -105,5 +107,9 @@ mod tests {
         );
         let outside = JournalSuperblock::empty(run, 256, TxnSeq(1), Seed(1));
         assert!(JournalSuperblock::decode(outside.as_bytes(), run, Seed(1)).is_err());
+        for (txn, is_sound) in [(0, false), (1 << 62, true), ((1 << 62) + 1, false), (u64::MAX, false)] {
+            let jsb = JournalSuperblock::empty(run, 1, TxnSeq(txn), Seed(1));
+            assert_eq!(JournalSuperblock::decode(jsb.as_bytes(), run, Seed(1)).is_ok(), is_sound, "{txn}");
+        }
     }
 }
