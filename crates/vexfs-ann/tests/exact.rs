@@ -232,6 +232,10 @@ fn whole_numbered_queries_against_bytes() {
             // One query in between cannot take the integer path.
             case.queries[5 * dim] += 0.25;
             check_numbers(&case, dtype, &[10], None);
+            // Rows at equal distances: few different ones, many times over.
+            let few = case.rows[..3 * dim].to_vec();
+            case.rows = (0..200).flat_map(|_| few[random.below(3) * dim..][..dim].to_vec()).collect();
+            check_numbers(&case, dtype, &[1, 10], None);
         }
     }
 }
@@ -300,6 +304,23 @@ fn huge_tiny_and_mixed_magnitudes() {
             let mut factor = 1.0;
             magnitude(&mut factor);
             row.iter_mut().for_each(|x| *x = (*x * factor).clamp(-1e38, 1e38));
+        }
+        check_numbers(&case, DType::F32, &[10], None);
+    }
+}
+
+/// A partial sum that overflows says nothing about the sum: products of elements 0 and 32, which meet in one lane, cancel.
+#[test]
+fn products_that_overflow_on_the_way() {
+    let mut random = Random(16);
+    for count in [1, 9] {
+        let mut case = uniform(&mut random, 64, 100, count);
+        case.name = "cancelling".into();
+        for query in case.queries.chunks_mut(64) {
+            (query[0], query[32]) = (1e30, 1e30);
+        }
+        for (index, row) in case.rows.chunks_mut(64).enumerate() {
+            (row[0], row[32]) = if index < 50 { (0.0, -1e8) } else { (-1e9, 1e9) };
         }
         check_numbers(&case, DType::F32, &[10], None);
     }

@@ -14,13 +14,19 @@
 //!   −(k-th best) − q̂·x̂ − |q̂| ρ − σ (|x̂| + ρ) > 0.
 //!
 //! **Rounding.** The sum is computed in f32. Its terms are products of at most four rounded numbers and pass through at most
-//! six additions, two roundings each at most: an error of at most 16 u of the sum of their sizes, u = 2⁻²⁴. With G = a|c| + √d |b|
-//! for the query and likewise H for the row, every part of q̂·x̂ is at most G H, |q̂| ≤ G and |x̂| ≤ H; so the error is
-//! below 2⁻¹⁹ (G² + T² + H² + ρ²) for L2 and below 2⁻¹⁹ (G H + …) for the inner product. [`ROUNDING`] is twice that; its shares are
-//! taken off the query's constant and the row's terms beforehand. Numbers are computed in f64 and rounded to f32
-//! towards caution where no share covers it. A query or row whose largest element is outside [`SAFE`], where squares might
-//! underflow or overflow, is never ruled out, except that zeros are safe too. An infinite bound or a NaN anywhere makes the
-//! comparison false: the pair survives.
+//! six additions, two roundings each at most: an error of at most 16 u of the sum of their sizes, u = 2⁻²⁴. With
+//! G = a|c| + √d |b| for the query and likewise H for the row, every part of q̂·x̂ is at most G H, |q̂| ≤ G and |x̂| ≤ H.
+//!
+//! - For L2 the error is thus below 2⁻¹⁹ (G² + T² + H² + ρ²). [`ROUNDING`], twice that, is taken off the query's constant and
+//!   the row's terms beforehand.
+//! - For the inner product, σ < 2 G: the scale is such that |c| ≥ 82 (one code is 127, or the 16 of a lane add up to 328),
+//!   while σ ≤ ½ a √d ≤ 128 a. A k-th best distance that matters for the sign is no larger than all other terms together.
+//!   The error is thus below 2⁻²⁰ · 6 G (H + ρ), for which ρ is enlarged by 4 [`ROUNDING`] (H + ρ): its factor is at least G / 2.
+//!
+//! A row's ρ is measured from x̂ as rounded to f32, off by 2⁻²² H at most, and f64 rounds as well, here and in the reference:
+//! together less than a quarter of the above. A query or row whose largest element is outside [`SAFE`], where squares might
+//! underflow or overflow, is never ruled out; zeros are safe. An infinite bound or a NaN anywhere (as of the norm of a zero
+//! vector) makes the comparison false: the pair survives.
 
 use std::ops::RangeInclusive;
 
@@ -29,13 +35,10 @@ use crate::simd::float::gamma;
 use crate::simd::tile::{PANEL, Panel, QueryTerms, RowTerms};
 use crate::{Metric, reference};
 
-use super::stream::{SAFE_SQUARES, round_down};
+use super::stream::round_down;
 
 /// Share of the sizes of a bound's terms that their rounding may amount to, doubled: 2⁻¹⁸.
 const ROUNDING: f64 = 1.0 / (1 << 18) as f64;
-
-/// Share for the roundings of the reference's f64 and of this module's.
-const ROUNDING_F64: f64 = 1.0 / (1u64 << 36) as f64;
 
 /// Largest elements, 2⁻⁴⁰ ..= 2⁶⁰, of which all squares and products are normal f32 numbers.
 const SAFE: RangeInclusive<f32> = {
@@ -80,12 +83,8 @@ impl CodedQueries {
                 (round_down(-bound), -query.size.max(query.reach / 2.0), -query.lost, -1.0)
             }
             _ => {
-                let root = if metric == Metric::Cosine {
-                    (2.0 * (bound + ROUNDING_F64)).sqrt()
-                } else {
-                    bound.sqrt()
-                };
-                let limit = (root + query.lost) * (1.0 + ROUNDING_F64);
+                let root = if metric == Metric::Cosine { (2.0 * bound).sqrt() } else { bound.sqrt() };
+                let limit = root + query.lost;
                 let share = ROUNDING * (query.reach * query.reach + limit * limit);
                 let constant = query.size * query.size - limit * limit - share;
                 (round_down(constant), -2.0 * limit, 1.0, -2.0)
@@ -145,7 +144,7 @@ impl QueryCode {
             sum,
             size: square.max(0.0).sqrt() * unit,
             reach: reach * unit,
-            lost: (lost.sqrt() + reach * ROUNDING_F64) * unit,
+            lost: lost.sqrt() * unit,
             safe: is_safe(query.iter().fold(0.0, |largest, value| value.abs().max(largest))),
         };
         (codes, coded)
@@ -181,23 +180,18 @@ pub(super) fn row_terms(row: &RowCode, dim: usize, metric: Metric) -> RowTerms {
     let gamma = gamma(dim);
     let reach = scale * squares.sqrt() + count.sqrt() * offset.abs();
     let square = (scale * scale * squares + 2.0 * scale * offset * sum + count * offset * offset).max(0.0);
-    // The residual is measured from x̂ as rounded to f32, which is within 2⁻²² of each element's reach.
-    let rounded = count.sqrt() * (offset.abs() + 95.0 * scale) * 2f64.powi(-22);
     let measured = f64::from(row.residual) * (1.0 + 2.0 * gamma) + count * 2f64.powi(-148);
-    let mut lost = measured.sqrt() + rounded;
+    let mut lost = measured.sqrt();
 
     let mut unit = 1.0;
-    let mut safe = is_safe(row.largest);
     if metric == Metric::Cosine {
-        unit = 1.0 / f64::from(row.norm).sqrt();
-        lost += f64::from(row.norm).sqrt() * 2.0 * gamma;
-        safe &= SAFE_SQUARES.contains(&row.norm);
+        let norm = f64::from(row.norm).sqrt();
+        unit = 1.0 / norm;
+        lost += norm * 2.0 * gamma;
     }
     let (reach, square, lost) = (reach * unit, square * unit * unit, lost * unit);
     let (size, radius) = match metric {
-        Metric::InnerProduct => {
-            ((square + reach * reach * ROUNDING_F64).sqrt() + lost, lost + 2.0 * ROUNDING * reach)
-        }
+        Metric::InnerProduct => (square.sqrt() + lost, lost + 4.0 * ROUNDING * (reach + lost)),
         _ => (square - lost * lost - ROUNDING * (reach * reach + lost * lost), lost),
     };
     RowTerms {
@@ -205,6 +199,110 @@ pub(super) fn row_terms(row: &RowCode, dim: usize, metric: Metric) -> RowTerms {
         offset: (offset * unit) as f32,
         sum: ((scale * sum + count * offset) * unit) as f32,
         radius: radius as f32,
-        size: if safe { size as f32 } else { f32::NAN },
+        size: if is_safe(row.largest) { size as f32 } else { f32::NAN },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use super::*;
+    use crate::simd::codes::CodeRows;
+    use crate::simd::element::F32;
+    use crate::simd::{Block32, Level};
+    use crate::{DType, TopK};
+
+    /// Numbers in −1 .. 1 (Numerical Recipes' quick generator).
+    fn numbers(seed: u32, count: usize) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state as i32 as f32 / 2f32.powi(31)
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// A ruled-out pair is farther than the bound; a pair clearly farther than the bound, by more than twice what coding
+    /// loses, is ruled out.
+    #[test]
+    fn the_bound_is_sound_and_tight() {
+        const DIM: usize = 100;
+        for (metric, shift) in
+            [Metric::L2, Metric::Cosine, Metric::InnerProduct].map(|m| [(m, 0.0), (m, 2.0)]).concat()
+        {
+            let queries: Vec<f32> = numbers(1, 3 * DIM).iter().map(|x| x + shift).collect();
+            let rows: Vec<f32> = numbers(2, 400 * DIM).iter().map(|x| x + shift).collect();
+            let bytes: Vec<u8> = rows.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let (mut codes, mut coded, mut wide) = (vec![], vec![], vec![]);
+            Level::best().run(CodeRows::<F32> {
+                rows: &bytes,
+                dim: DIM,
+                element: PhantomData,
+                codes: &mut codes,
+                coded: &mut coded,
+                wide: &mut wide,
+            });
+            let all = CodedQueries::new(queries.chunks(DIM), DIM, metric);
+            for (lane, query) in queries.chunks(DIM).enumerate() {
+                let (query_codes, of_query) = QueryCode::new(query, metric);
+                let distances: Vec<f64> = bytes
+                    .chunks(4 * DIM)
+                    .map(|row| reference::distance(metric, DType::F32, query, row))
+                    .collect();
+                let mut top = TopK::new(20);
+                distances.iter().zip(0..).for_each(|(&distance, row)| _ = top.offer(row, distance));
+                let bound = top.bound();
+                let mut terms = QueryTerms::default();
+                all.tighten(0, lane, metric, bound, &mut terms);
+                let mut ruled_out = 0;
+                for (row, &distance) in distances.iter().enumerate() {
+                    let blocks: &[Block32] = &codes[row * 4..][..4];
+                    let product = blocks.iter().flat_map(|block| block.0).zip(&query_codes);
+                    let product = product.map(|(u, &c)| i32::from(u) * i32::from(c)).sum();
+                    let of_row = row_terms(&coded[row], DIM, metric);
+                    let out = terms.rule_out(lane, &of_row, product);
+                    assert!(!out || distance > bound, "{metric}: {distance} within {bound}");
+                    let lost = of_query.lost + f64::from(of_row.radius);
+                    let far = match metric {
+                        Metric::L2 => distance.sqrt() > bound.sqrt() + 2.01 * lost,
+                        Metric::Cosine => (2.0 * distance).sqrt() > (2.0 * bound).sqrt() + 2.01 * lost,
+                        _ => {
+                            let size =
+                                reference::dot(&rows[row * DIM..][..DIM], &rows[row * DIM..][..DIM]).sqrt();
+                            distance
+                                > bound
+                                    + 2.1 * (of_query.lost * size + f64::from(of_row.radius) * of_query.size)
+                        }
+                    };
+                    assert!(out || !far, "{metric}: {distance} survives {bound} with {lost} lost");
+                    ruled_out += u32::from(out);
+                }
+                assert!(ruled_out > 300, "{metric}: only {ruled_out} of 400 ruled out");
+            }
+        }
+    }
+
+    #[test]
+    fn query_codes_respect_the_lanes_of_the_tile() {
+        let ramp = |x: f32| (0..100).map(|i| x * i as f32).collect::<Vec<_>>();
+        let mut cases =
+            vec![vec![0.0; 70], vec![5.0; 33], vec![-1e30; 64], ramp(1.0), ramp(-3.0), numbers(3, 300)];
+        let mut spike = vec![0.0; 96];
+        spike[40] = 1e20;
+        cases.push(spike);
+        cases.push((0..128).map(|i| if i < 64 { 1.0 } else { -1.0 }).collect());
+        for query in cases {
+            let (codes, _) = QueryCode::new(&query, Metric::L2);
+            for span in codes.chunks(LANE_SPAN) {
+                for lane in 0..2 {
+                    let of_lane =
+                        || span.iter().enumerate().filter(|(i, _)| i % 4 / 2 == lane).map(|(_, &c)| c);
+                    let above: i32 = of_lane().filter(|&c| c > 0).map(i32::from).sum();
+                    let below: i32 = of_lane().filter(|&c| c < 0).map(i32::from).sum();
+                    assert!(above <= QUERY_LANE && -below <= QUERY_LANE, "{above} {below} of {query:?}");
+                }
+            }
+        }
     }
 }
