@@ -3,8 +3,8 @@
 //! The crate knows neither files nor devices: rows are borrowed bytes, wherever they lie, and the caller brings
 //! them piece by piece. It does not start threads either: scans are `Send` and can be merged.
 //!
-//! Reading order: [`Metric`], [`DType`] and [`Vectors`] say what is compared; [`reference`] says how, in plain f64 loops;
-//! [`flat`] finds the same answer fast; [`Level`] tells by which instructions.
+//! Reading order: [`Metric`], [`DType`] and [`Vectors`] say what is compared; [`mod@reference`] says how, in plain f64 loops;
+//! [`ExactScan`] finds the same answer fast; [`Level`] tells by which instructions.
 //!
 //! ```
 //! use vexfs_ann::{DType, ExactScan, Metric, Queries, Vectors};
@@ -23,7 +23,7 @@
 
 mod dtype;
 mod error;
-pub mod flat;
+mod flat;
 mod metric;
 mod neighbor;
 pub mod reference;

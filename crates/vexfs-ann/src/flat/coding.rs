@@ -35,7 +35,7 @@ use crate::simd::float::gamma;
 use crate::simd::tile::{PANEL, Panel, QueryTerms, RowTerms};
 use crate::{Metric, reference};
 
-use super::stream::round_down;
+use super::glance::round_down;
 
 /// Share of the sizes of a bound's terms that their rounding may amount to, doubled: 2⁻¹⁸.
 const ROUNDING: f64 = 1.0 / (1 << 18) as f64;

@@ -3,11 +3,13 @@
 //! - [`queries`]: what to look for, prepared once.
 //! - [`scan`]: the scan, fed with rows piece by piece; its answer is ground truth.
 //! - [`stream`]: one query against rows as they come by, at the speed of memory.
+//! - [`glance`]: what one pass over a row tells, and the proof of what it rules out.
 //! - [`batch`]: many queries against the same rows, by the tile of small integer codes.
 //! - [`coding`]: the codes of queries and the bounds of the tile.
 
 mod batch;
 mod coding;
+mod glance;
 mod queries;
 mod scan;
 mod stream;

@@ -24,7 +24,7 @@ const AHEAD: usize = 2 << 10;
 /// # Source
 /// The answer is defined by [`reference`](crate::reference): the `k` smallest distances, ties by lower row, bit for bit,
 /// whatever the pieces, threads or instruction set. How rows are ruled out without computing that
-/// distance, and why that is safe, is in the documentation of the source files `stream.rs` and `coding.rs`.
+/// distance, and why that is safe, is in the documentation of the source files `glance.rs` and `coding.rs`.
 ///
 /// # Example
 /// ```
