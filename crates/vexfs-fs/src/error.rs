@@ -106,6 +106,14 @@ pub enum FsError {
         /// The path.
         path: String,
     },
+    /// Directories that lie in each other too deeply.
+    #[error("a path of more than {limit} bytes, beginning {start:?}, cannot be followed")]
+    PathTooLong {
+        /// How it begins.
+        start: String,
+        /// Longest path in bytes.
+        limit: usize,
+    },
     /// A directory cannot take one more name.
     #[error("the directory is full: too many names, or too many names with the same hash")]
     DirectoryFull,

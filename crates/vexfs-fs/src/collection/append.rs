@@ -63,11 +63,13 @@ impl Appender {
     /// Opens collection `ino` for new rows; `path` is for messages.
     ///
     /// # Errors
-    /// Those of [`Collection::from_inode`] and [`FileWriter::append`]; features of the collection that forbid writing.
+    /// Those of [`Collection::from_inode`] and [`FileWriter::append`]; features of the collection that forbid writing;
+    /// [`FsError::BadStream`] when its streams do not hold its rows.
     pub fn open(txn: &mut Transaction<'_>, path: &str, ino: InodeNo) -> Result<Self> {
         let inode = inode::read(txn, ino)?;
         let collection = Collection::from_inode(txn, path, inode)?;
         collection.desc.features().check_writable()?;
+        collection.check_rows(txn)?;
         let vectors = open_stream(txn, &collection, STREAM_VECTORS)?;
         let row_sums = open_stream(txn, &collection, STREAM_ROW_SUMS)?;
         let next_id = collection.desc.next_id.get();
@@ -140,7 +142,7 @@ impl Appender {
         desc.rows = U64::new(first_row + added);
         desc.live_rows = U64::new(desc.live_rows.get() + added);
         desc.next_id = U64::new(next_id);
-        desc.generation = U64::new(desc.generation.get() + 1);
+        desc.generation = U64::new(desc.generation.get().wrapping_add(1));
         // The streams were written since; the directory may have changed with them.
         let mut inode = inode::read(txn, collection.inode.number())?;
         inode.modified_ns = U64::new(txn.now_ns());
@@ -186,13 +188,19 @@ impl Appender {
         let auto: Vec<u64>;
         let ids = match ids {
             RowIds::Ids(ids) => ids,
-            _ if self.ids.is_some() => {
-                auto = (self.next_id..self.next_id + count as u64).collect();
-                &auto
-            }
             _ => {
-                self.next_id += count as u64;
-                return Ok(());
+                let next = self.next_id.checked_add(count as u64).ok_or_else(|| {
+                    FsError::BadCollection(format!(
+                        "{}: there are not {count} ids left behind {}",
+                        self.collection.path, self.next_id
+                    ))
+                })?;
+                if self.ids.is_none() {
+                    self.next_id = next;
+                    return Ok(());
+                }
+                auto = (self.next_id..next).collect();
+                &auto
             }
         };
         if let Some(&most) = ids.iter().max() {
@@ -274,8 +282,18 @@ struct KeyWriter {
 
 impl KeyWriter {
     fn open(txn: &mut Transaction<'_>, collection: &Collection) -> Result<Self> {
+        let text = open_stream(txn, collection, STREAM_KEYS)?;
+        // A key begins where the one before it ends.
+        let last_end = match (collection.stream(txn, STREAM_KEY_ENDS)?, collection.rows()) {
+            (Some(ends), rows @ 1..) => number_at(txn, &ends, rows - 1)?,
+            _ => 0,
+        };
+        if text.len(txn) != last_end {
+            let problem = format!("has {} bytes where its keys have {last_end}", text.len(txn));
+            return Err(collection.bad_stream(STREAM_KEYS, problem));
+        }
         Ok(Self {
-            text: open_stream(txn, collection, STREAM_KEYS)?,
+            text,
             ends: open_stream(txn, collection, STREAM_KEY_ENDS)?,
             hashes: open_stream(txn, collection, STREAM_KEY_HASHES)?,
             given: Vec::new(),
@@ -315,13 +333,16 @@ impl KeyWriter {
     }
 }
 
+/// Number `row` of a stream of eight bytes for each row.
+fn number_at(txn: &Transaction<'_>, stream: &Inode, row: u64) -> Result<u64> {
+    let bytes = read_staged(txn, stream, row * 8..row * 8 + 8)?;
+    Ok(bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b)))
+}
+
 /// The key of `row`, from streams that are finished and not committed.
 fn staged_key(txn: &Transaction<'_>, text: &Inode, ends: &Inode, row: u64) -> Result<String> {
-    let end = |row: u64| -> Result<u64> {
-        let bytes = read_staged(txn, ends, row * 8..row * 8 + 8)?;
-        Ok(bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b)))
-    };
-    let (start, end) = (if row == 0 { 0 } else { end(row - 1)? }, end(row)?);
+    let start = if row == 0 { 0 } else { number_at(txn, ends, row - 1)? };
+    let end = number_at(txn, ends, row)?;
     // The end of the key before may be a damaged one of a committed row.
     let bytes = read_staged(txn, text, start.max(end.saturating_sub(KEY_MAX as u64))..end)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

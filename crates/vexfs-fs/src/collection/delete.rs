@@ -19,12 +19,14 @@ impl Transaction<'_> {
     /// Returns how many rows were deleted. May use the blocks kept for such changes, so that a full volume can be emptied.
     ///
     /// # Errors
-    /// Those of [`Collection::from_inode`] and [`FileWriter`].
+    /// [`FsError::BadStream`](crate::FsError::BadStream) when the streams do not hold the rows; those of
+    /// [`Collection::from_inode`] and [`FileWriter`].
     pub fn delete_rows(&mut self, path: &str, ino: InodeNo, rows: &[u64]) -> Result<u64> {
         self.use_reserve();
         let inode = inode::read(self, ino)?;
         let collection = Collection::from_inode(self, path, inode)?;
         collection.desc.features().check_writable()?;
+        collection.check_rows(self)?;
         let mut bits = vec![0_u8; collection.rows().div_ceil(8) as usize];
         let stream = match collection.stream(self, STREAM_DELETED)? {
             Some(stream) => {
@@ -48,7 +50,7 @@ impl Transaction<'_> {
         writer.finish(self)?;
         let mut desc = collection.desc;
         desc.live_rows = U64::new(desc.live_rows.get().saturating_sub(deleted));
-        desc.generation = U64::new(desc.generation.get() + 1);
+        desc.generation = U64::new(desc.generation.get().wrapping_add(1));
         let mut inode = inode::read(self, ino)?;
         inode.modified_ns = U64::new(self.now_ns());
         self.write_inode(&mut inode)?;

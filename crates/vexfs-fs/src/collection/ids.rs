@@ -8,6 +8,7 @@ use vexfs_format::collection::{
 use vexfs_format::dir_block::name_hash;
 
 use super::Collection;
+use super::append::KEY_MAX;
 use super::rows::Deletions;
 use crate::error::{FsError, Result};
 use crate::source::BlockSource;
@@ -124,7 +125,8 @@ impl Identities {
         let Some(keys) = &self.keys else { return Ok(Identity::Id(self.id(row)?)) };
         let end = number_at(&keys.ends, row)?;
         let start = if row == 0 { 0 } else { number_at(&keys.ends, row - 1)? };
-        let bytes = if start <= end && end <= keys.text.len() { keys.text.bytes(start..end)? } else { &[] };
+        let is_key = start <= end && end <= keys.text.len() && end - start <= KEY_MAX as u64;
+        let bytes = if is_key { keys.text.bytes(start..end)? } else { &[] };
         match std::str::from_utf8(bytes) {
             Ok(key) if !key.is_empty() => Ok(Identity::Key(key.to_owned())),
             _ => Err(FsError::BadStream {

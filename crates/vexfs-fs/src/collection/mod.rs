@@ -10,15 +10,19 @@ pub mod ids;
 pub mod rows;
 mod unique;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use vexfs_format::codes::InodeKind;
-use vexfs_format::collection::CollectionDesc;
+use vexfs_format::collection::{
+    CollectionDesc, FLAG_IDS, FLAG_KEYS, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_ROW_SUMS,
+    STREAM_VECTORS,
+};
 use vexfs_format::inode::Inode;
-use vexfs_format::{BlockNo, InodeNo};
+use vexfs_format::{BlockNo, InodeNo, sums};
 
 use crate::dir;
 use crate::error::{FsError, Result};
+use crate::extents::ExtentMap;
 use crate::inode;
 use crate::path::{self, LastLink};
 use crate::source::BlockSource;
@@ -92,7 +96,11 @@ impl Collection {
 
     /// The contents of a stream that must be there with exactly `len` bytes.
     fn view_exact(&self, volume: &Volume, name: &'static str, len: u64) -> Result<FileView> {
-        let Some(inode) = self.stream(volume, name)? else {
+        volume.view(&self.stream_exact(volume, name, len)?)
+    }
+
+    fn stream_exact(&self, src: &(impl BlockSource + ?Sized), name: &'static str, len: u64) -> Result<Inode> {
+        let Some(inode) = self.stream(src, name)? else {
             return Err(self.bad_stream(name, "is missing".to_owned()));
         };
         if inode.size.get() != len {
@@ -100,7 +108,33 @@ impl Collection {
                 self.bad_stream(name, format!("has {} bytes where {len} are needed", inode.size.get()))
             );
         }
-        volume.view(&inode)
+        Ok(inode)
+    }
+
+    /// Refuses a collection whose streams do not hold its rows: nothing may be added behind them, and no memory be taken for
+    /// their number.
+    ///
+    /// # Errors
+    /// [`FsError::BadStream`] when a stream is missing or has another length than the rows need, or a block of the rows is not
+    /// mapped; device errors; damage.
+    pub(crate) fn check_rows(&self, src: &(impl BlockSource + ?Sized)) -> Result<()> {
+        let rows = self.rows();
+        let mut needed = vec![(STREAM_VECTORS, rows * self.desc.row_bytes()), (STREAM_ROW_SUMS, rows * 4)];
+        if self.desc.has(FLAG_IDS) {
+            needed.push((STREAM_IDS, rows * 8));
+        }
+        if self.desc.has(FLAG_KEYS) {
+            needed.extend([(STREAM_KEY_ENDS, rows * 8), (STREAM_KEY_HASHES, rows * 8)]);
+        }
+        for (name, len) in needed {
+            let inode = self.stream_exact(src, name, len)?;
+            let blocks = len.div_ceil(src.block_size() as u64);
+            let map = ExtentMap::load(src, &inode)?;
+            if !map.maps_exactly(blocks, blocks.div_ceil(sums::capacity(src.block_size()))) {
+                return Err(self.bad_stream(name, format!("does not map the {blocks} blocks of its rows")));
+            }
+        }
+        Ok(())
     }
 
     fn bad_stream(&self, stream: &'static str, problem: String) -> FsError {
@@ -108,27 +142,35 @@ impl Collection {
     }
 }
 
-/// All collections below the root directory, by path, in order.
+/// Longest path in bytes below which collections are looked for: no system takes a longer one from a person.
+const PATH_BYTES: usize = 64 << 10;
+
+/// All collections below the root directory, by path, in order. One that has several names is listed once.
 ///
 /// # Errors
-/// Device errors; damage of a directory or descriptor on the way.
+/// Device errors; damage of a directory or descriptor on the way; [`FsError::PathTooLong`].
 pub fn list(volume: &Volume) -> Result<Vec<Collection>> {
     let mut found = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    let mut todo = vec![(String::new(), InodeNo(volume.superblock().root_inode.get()))];
+    let root = InodeNo(volume.superblock().root_inode.get());
+    let mut seen = HashSet::from([root]);
+    let mut todo = vec![(String::new(), root)];
     while let Some((prefix, ino)) = todo.pop() {
-        if !seen.insert(ino) {
-            continue;
-        }
         let directory = inode::read(volume, ino)?;
         for entry in dir::list_sorted(volume, &directory)?.into_iter().rev() {
+            let is_wanted = matches!(entry.kind, InodeKind::Directory | InodeKind::Collection);
+            // A damaged tree may lead to the same object by many names, and round in circles.
+            if !is_wanted || !seen.insert(entry.inode) {
+                continue;
+            }
             let path = format!("{prefix}/{}", String::from_utf8_lossy(&entry.name));
-            match entry.kind {
-                InodeKind::Directory => todo.push((path, entry.inode)),
-                InodeKind::Collection => {
-                    found.push(Collection::from_inode(volume, &path, inode::read(volume, entry.inode)?)?);
-                }
-                _ => {}
+            if path.len() > PATH_BYTES {
+                let start = path.chars().take(60).collect();
+                return Err(FsError::PathTooLong { start, limit: PATH_BYTES });
+            }
+            if entry.kind == InodeKind::Directory {
+                todo.push((path, entry.inode));
+            } else {
+                found.push(Collection::from_inode(volume, &path, inode::read(volume, entry.inode)?)?);
             }
         }
     }

@@ -58,9 +58,13 @@ impl Collection {
     /// Which rows are deleted.
     ///
     /// # Errors
-    /// Device errors; damage of the stream.
+    /// [`FsError::BadStream`] when the stream is longer than the rows need; device errors; damage of the stream.
     pub fn deletions(&self, volume: &Volume) -> Result<Deletions> {
         let Some(inode) = self.stream(volume, STREAM_DELETED)? else { return Ok(Deletions::default()) };
+        let (len, most) = (inode.size.get(), self.rows().div_ceil(8));
+        if len > most {
+            return Err(self.bad_stream(STREAM_DELETED, format!("has {len} bytes where {most} are enough")));
+        }
         let view = volume.view(&inode)?;
         let words = view.all()?.chunks(8).map(|chunk| {
             let mut word = [0; 8];
