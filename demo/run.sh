@@ -53,8 +53,8 @@ done
 say 'Look inside'
 run "$bin/vexfs-dump" -d "$device" ls
 run "$bin/vexfs-dump" -d "$device" collections
-run "$bin/vexfs-dump" -d "$device" cat /README.md | head -3
+run "$bin/vexfs-dump" -d "$device" cat /README.md | head -1
 
 say 'Check everything, row by row'
-run "$bin/fsck-vexfs" -f --data=full "$device"
+run "$bin/fsck-vexfs" -f -p -v --data=full "$device"
 say 'Done.'
