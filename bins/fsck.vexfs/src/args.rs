@@ -26,7 +26,8 @@ pub struct Args {
 
     /// Preen: do what is safe without asking; for use at boot
     ///
-    /// Replays the journal. If problems are left, the filesystem is marked as damaged and the exit status is exactly 4.
+    /// Replays the journal. The check ends at the first problem that a person has to decide about; if problems are left, the
+    /// filesystem is marked as damaged and the exit status is exactly 4.
     #[arg(short = 'p', visible_short_alias = 'a', long, conflicts_with = "check")]
     pub preen: bool,
 
@@ -42,7 +43,7 @@ pub struct Args {
 
     /// Block of the backup superblock to use instead of the primary
     ///
-    /// 'mkfs.vexfs -n' prints where the backups are. Without -B, all block sizes are tried.
+    /// 'mkfs.vexfs -n' prints where the backups are. Without -B, all block sizes are tried. Nothing is written then.
     #[arg(short = 'b', long, value_name = "BLOCK")]
     pub superblock: Option<u64>,
 
@@ -53,11 +54,13 @@ pub struct Args {
     /// Write progress to this file descriptor
     ///
     /// A line per step: the pass from 1 to 5, how much of it is done, how much there is, the device. This is what
-    /// systemd reads.
+    /// systemd reads. 0 stands for a bar on standard error, which is shown anyway where that is a terminal.
     #[arg(short = 'C', long, value_name = "FD", value_parser = clap::value_parser!(i32).range(0..))]
     pub progress_fd: Option<i32>,
 
     /// How much of the data is read
+    ///
+    /// With full, a filesystem that is marked clean is checked too, as with -f.
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Data::Meta)]
     pub data: Data,
 
@@ -122,6 +125,16 @@ impl Extended {
 }
 
 impl Args {
+    /// Whether a filesystem that is marked clean is checked all the same.
+    pub fn is_forced(&self) -> bool {
+        self.force || self.data == Data::Full || self.superblock.is_some()
+    }
+
+    /// Whether anything may be written.
+    pub fn writes(&self) -> bool {
+        !self.check && self.superblock.is_none()
+    }
+
     /// Whether the journal is to be replayed and nothing checked.
     pub fn journal_only(&self) -> bool {
         self.extended.contains(&Extended::JournalOnly)

@@ -1,10 +1,275 @@
-//! The work of `fsck.vexfs`.
+//! The work of `fsck.vexfs`: replay, look, check, write down, say.
 
-use anyhow::bail;
-use vexfs_cli::Output;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
-use crate::args::Args;
+use anyhow::{Context, anyhow};
+use vexfs_cli::args::OutputArgs;
+use vexfs_cli::{FsckStatus, Interrupted, Output, Report, Usage, WithHint, clock, signals};
+use vexfs_device::{Device, FileDevice, OpenOptions as DeviceOptions};
+use vexfs_format::BlockNo;
+use vexfs_format::error::Incompatible;
+use vexfs_fs::check::quick::{self, Look};
+use vexfs_fs::check::{self, CheckOptions, CheckReport, DataLevel, Summary, record};
+use vexfs_fs::{FsError, OpenOptions, Volume};
 
-pub(crate) fn run(_args: &Args, _out: &mut Output) -> anyhow::Result<vexfs_cli::FsckStatus> {
-    bail!("not built yet")
+use crate::args::{Args, Data};
+use crate::json::{Document, JsonSummary, Outcome};
+use crate::meter::CountingDevice;
+use crate::print::{problems_left, summary_line};
+use crate::progress_fd::ProgressFd;
+use crate::watch::{Stop, Watch};
+
+pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<FsckStatus> {
+    signals::catch().context("cannot catch signals")?;
+    let fd = progress_fd(args)?;
+    let asks_nothing = args.check || args.preen || args.journal_only();
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !asks_nothing && !is_terminal {
+        return Err(anyhow!("{}: a check that may ask questions needs a terminal", args.device))
+            .hint("-p checks without asking, -n checks and writes nothing");
+    }
+    let flags = OutputArgs { quiet: args.quiet, verbose: args.verbose, json: args.json };
+    let report = Report::new("fsck.vexfs", &flags);
+    let located = args.device.locate()?;
+    let options = if args.writes() { DeviceOptions::read_write() } else { DeviceOptions::read_only() };
+    let device = FileDevice::open(&located.path, options.offset(located.offset))?;
+    let run = Run { args, report, device: Arc::new(CountingDevice::new(Arc::new(device))) };
+    run.run(out, fd)
+}
+
+fn progress_fd(args: &Args) -> anyhow::Result<Option<ProgressFd>> {
+    let Some(fd) = args.progress_fd.filter(|&fd| fd > 0) else { return Ok(None) };
+    match ProgressFd::new(fd, args.device.to_string()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(error) => Err(Usage::new(format!("-C {fd}: {error}")).into()),
+    }
+}
+
+struct Run<'a> {
+    args: &'a Args,
+    report: Report,
+    device: Arc<CountingDevice>,
+}
+
+/// What became of the journal.
+struct Replay {
+    /// Transactions that were brought home.
+    transactions: u64,
+    /// Why the device cannot be written, if it cannot.
+    refused: Option<FsError>,
+}
+
+impl Run<'_> {
+    fn name(&self) -> &str {
+        self.device.name()
+    }
+
+    fn run(&self, out: &mut Output, fd: Option<ProgressFd>) -> anyhow::Result<FsckStatus> {
+        let replay = self.replay()?;
+        if self.args.journal_only() {
+            return self.end_after_replay(out, &replay);
+        }
+        if !self.args.is_forced() {
+            match quick::look(self.device.clone())? {
+                Look::Clean { summary, is_complete } => {
+                    self.say_clean(out, &summary, is_complete, &replay)?;
+                    return Ok(FsckStatus::CLEAN);
+                }
+                Look::Doubtful(reason) => {
+                    self.report.message(format!("{}: {reason}; checking all of it", self.name()));
+                }
+            }
+        }
+        let options = CheckOptions {
+            superblock: self.args.superblock.map(BlockNo),
+            block_size: self.args.block_size,
+            data: match self.args.data {
+                Data::None => DataLevel::None,
+                Data::Meta => DataLevel::Meta,
+                Data::Full => DataLevel::Full,
+            },
+        };
+        let mut watch = Watch::new(self.args, out, &self.report, fd, self.device.clone());
+        let checked = check::check(self.device.clone(), &options, &mut watch);
+        watch.finish();
+        let (stop, document, costs) = (watch.stop.take(), watch.document, watch.meter.costs);
+        let passes = costs.iter().map(Into::into).collect();
+        match (checked, stop) {
+            (Ok(found), _) => {
+                self.write_down(&found, &replay, options.data)?;
+                let mut outcome = Outcome::new(if found.is_clean() { "clean" } else { "damaged" }, true);
+                outcome = outcome.of(&found);
+                outcome.replayed = replay.transactions + found.replayed;
+                outcome.passes = passes;
+                self.end(out, document, &outcome, &found)
+            }
+            (Err(FsError::Interrupted), Some(Stop::Preen)) => {
+                let found = CheckReport::default();
+                self.mark_damaged(&found, &replay);
+                self.close(out, document, "stopped")?;
+                self.say_manually();
+                Ok(FsckStatus::UNCORRECTED)
+            }
+            (Err(FsError::Interrupted), Some(Stop::Output(error))) => Err(error.into()),
+            (Err(FsError::Interrupted), _) => {
+                self.close(out, document, "interrupted")?;
+                Err(Interrupted::new(format!("{} is as it was", self.name())).into())
+            }
+            (Err(error), _) => {
+                if document.is_begun() {
+                    self.close(out, document, "failed")?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Brings home what is in the journal, where anything may be written.
+    fn replay(&self) -> anyhow::Result<Replay> {
+        if !self.args.writes() {
+            return Ok(Replay { transactions: 0, refused: None });
+        }
+        let volume = match self.open_for_writing() {
+            Ok(volume) => volume,
+            // What stands against writing is what the check is for.
+            Err(
+                error @ (FsError::PrimaryDamaged { .. }
+                | FsError::JournalDamaged { .. }
+                | FsError::DeviceTooShort { .. }
+                | FsError::Corrupt(_)
+                | FsError::Incompatible(Incompatible::RoCompat(_))),
+            ) => return Ok(Replay { transactions: 0, refused: Some(error) }),
+            Err(error) => return Err(error.into()),
+        };
+        let transactions = volume.report().replayed;
+        volume.close()?;
+        if transactions > 0 {
+            let name = self.name();
+            self.report.message(format!("{name}: replayed {transactions} transactions of the journal"));
+        }
+        Ok(Replay { transactions, refused: None })
+    }
+
+    fn open_for_writing(&self) -> Result<Volume, FsError> {
+        let now_ns = clock::now_ns().unwrap_or_default();
+        let options = OpenOptions { write: true, now_ns, ..OpenOptions::default() };
+        Volume::open(self.device.clone(), &options)
+    }
+
+    fn end_after_replay(&self, out: &mut Output, replay: &Replay) -> anyhow::Result<FsckStatus> {
+        let (transactions, damage) = match &replay.refused {
+            Some(error) => (0, Some(error.to_string())),
+            None if self.args.writes() => (replay.transactions, None),
+            None => {
+                let volume = Volume::open(self.device.clone(), &OpenOptions::default())?;
+                (volume.report().replayed, volume.report().journal_damage.clone())
+            }
+        };
+        let status = if damage.is_some() { FsckStatus::UNCORRECTED } else { FsckStatus::CLEAN };
+        if let Some(damage) = &damage {
+            self.report.warning(damage);
+        }
+        if self.args.json {
+            let mut outcome = Outcome::new(if damage.is_some() { "damaged" } else { "clean" }, false);
+            outcome.replayed = transactions;
+            Document::default().end(out, self.name(), &outcome)?;
+        } else if !self.args.quiet && damage.is_none() {
+            let verb = if self.args.writes() { "replayed" } else { "to be replayed" };
+            out.line(format_args!("{}: {transactions} transactions {verb}", self.name()))?;
+        }
+        Ok(status)
+    }
+
+    fn say_clean(
+        &self,
+        out: &mut Output,
+        summary: &Summary,
+        is_complete: bool,
+        replay: &Replay,
+    ) -> anyhow::Result<()> {
+        if self.args.json {
+            let mut outcome = Outcome::new("clean", false);
+            outcome.summary = Some(JsonSummary::new(summary, is_complete));
+            outcome.replayed = replay.transactions;
+            Document::default().end(out, self.name(), &outcome)?;
+        } else if !self.args.quiet {
+            out.line(format_args!("{}", summary_line(self.name(), "clean", summary, is_complete)))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the outcome of a complete check into the superblock.
+    fn write_down(&self, found: &CheckReport, replay: &Replay, data: DataLevel) -> anyhow::Result<()> {
+        if !found.is_clean() {
+            self.mark_damaged(found, replay);
+            return Ok(());
+        }
+        // A check that reads the structure alone is no complete one.
+        if !self.args.writes() || replay.refused.is_some() || data == DataLevel::None {
+            return Ok(());
+        }
+        let mut volume = self.open_for_writing()?;
+        record::clean(&mut volume)?;
+        volume.close()?;
+        Ok(())
+    }
+
+    /// Marks the filesystem as damaged; what stands against that is said, and is not the worst of it.
+    fn mark_damaged(&self, found: &CheckReport, replay: &Replay) {
+        if !self.args.writes() || replay.refused.is_some() {
+            return;
+        }
+        let marked = self.open_for_writing().and_then(|mut volume| {
+            record::damaged(&mut volume, found)?;
+            volume.close()
+        });
+        if let Err(error) = marked {
+            self.report.warning(format!("{}: cannot be marked as damaged: {error}", self.name()));
+        }
+    }
+
+    fn end(
+        &self,
+        out: &mut Output,
+        document: Document,
+        outcome: &Outcome<'_>,
+        found: &CheckReport,
+    ) -> anyhow::Result<FsckStatus> {
+        let state = match found.problems() {
+            0 => "clean".to_owned(),
+            count => problems_left(count),
+        };
+        if self.args.json {
+            document.end(out, self.name(), outcome)?;
+        } else {
+            for (code, count) in found.counts.iter().filter(|(_, count)| **count > check::MAX_TOLD) {
+                out.line(format_args!("{}: {code}: {count} in all, not all of them shown", self.name()))?;
+            }
+            if !self.args.quiet {
+                out.line(format_args!("{}", summary_line(self.name(), &state, &found.summary, true)))?;
+            }
+        }
+        if found.is_clean() {
+            return Ok(FsckStatus::CLEAN);
+        }
+        if self.args.preen {
+            self.say_manually();
+        }
+        Ok(FsckStatus::UNCORRECTED)
+    }
+
+    /// Ends a JSON document that cannot be completed.
+    fn close(&self, out: &mut Output, document: Document, result: &str) -> anyhow::Result<()> {
+        if self.args.json {
+            document.end(out, self.name(), &Outcome::new(result, true))?;
+        }
+        Ok(())
+    }
+
+    /// The line that the callers of a preening run look for.
+    fn say_manually(&self) {
+        let name = self.name();
+        eprintln!("{name}: UNEXPECTED INCONSISTENCY; RUN fsck.vexfs MANUALLY (without -a or -p)");
+    }
 }

@@ -12,7 +12,7 @@ use vexfs_format::{BlockNo, GroupNo};
 use super::inodes::InodeTable;
 use super::problem::{Problem, Severity};
 use super::usage::Usage;
-use super::{CheckOptions, CheckReport, DataLevel, Observer, Progress, pass0, pass1, paths};
+use super::{CheckOptions, CheckReport, DataLevel, MAX_TOLD, Observer, Progress, pass0, pass1, paths};
 use crate::error::{FsError, Result};
 use crate::source::BlockSource;
 use crate::volume::Volume;
@@ -49,10 +49,6 @@ pub(super) const STREAMS: [&str; 7] = {
         STREAM_DELETED,
     ]
 };
-
-/// How often the observer is told of one kind of problem. What is lost is always told, since the list is all that remains of it;
-/// the rest is counted.
-const MAX_TOLD: u64 = 10_000;
 
 /// Tells the observer, and counts.
 pub(super) struct Reporter<'a> {

@@ -59,6 +59,10 @@ use crate::error::Result;
 use context::Context;
 pub use problem::{Code, Kind, PLACEHOLDERS, Place, Preen, Problem, Severity};
 
+/// How often the observer is told of one kind of problem. What is lost is always told, since the list is all that remains of it;
+/// the rest is counted.
+pub const MAX_TOLD: u64 = 10_000;
+
 /// How much of the contents of files is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DataLevel {
