@@ -1,7 +1,7 @@
 //! What a glance at a row tells: an approximate distance in one pass over its bytes, and whether the row is proven to be
 //! farther than the k-th best so far.
 //!
-//! A row that is not ruled out is decided in f64 by the [`reference`] arithmetic at once. Bits, and bytes
+//! A row that is not ruled out is decided in f64 by the [`mod@reference`] arithmetic at once. Bits, and bytes
 //! against whole-numbered queries, have exact integer distances and nothing to prove.
 //!
 //! # Bounds
