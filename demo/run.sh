@@ -53,7 +53,7 @@ done
 say 'Look inside'
 run "$bin/vexfs-dump" -d "$device" ls
 run "$bin/vexfs-dump" -d "$device" collections
-run "$bin/vexfs-dump" -d "$device" cat /README.md | head -1
+run "$bin/vexfs-dump" -d "$device" cat /README.md | head -2
 
 say 'Check everything, row by row'
 run "$bin/fsck-vexfs" -f -p -v --data=full "$device"
