@@ -147,6 +147,12 @@ impl Volume {
             let block = volume.read_block(BlockNo(0))?;
             sb = Superblock::decode(&block[superblock::OFFSET..], Some(BlockNo(0)))?;
             probe::check_length(&*volume.dev, &sb)?;
+            // The log was read by the measures of the superblock outside it.
+            if !sb.same_filesystem(&volume.sb) {
+                let expected = "that of the superblock outside the journal";
+                let damage = Damage::Field { name: "geometry or seed", found: sb.blocks.get(), expected };
+                return Err(Corrupt::new(Structure::Superblock, At::Block(0), damage).into());
+            }
             volume.sb = sb;
             if options.superblock.is_none() {
                 volume.report.backup = None;
