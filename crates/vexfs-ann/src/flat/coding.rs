@@ -263,13 +263,20 @@ mod tests {
                     let of_row = row_terms(&coded[row], DIM, metric);
                     let out = terms.rule_out(lane, &of_row, product);
                     assert!(!out || distance > bound, "{metric}: {distance} within {bound}");
+                    let values = &rows[row * DIM..][..DIM];
+                    let size = reference::dot(values, values).sqrt();
+                    let RowCode { scale, offset, .. } = coded[row];
+                    let codes = blocks.iter().flat_map(|block| block.0);
+                    let lost = values.iter().zip(codes).map(|(&value, code)| {
+                        (f64::from(value) - f64::from(scale) * f64::from(code) - f64::from(offset)).powi(2)
+                    });
+                    let lost = lost.sum::<f64>().sqrt() / if metric == Metric::Cosine { size } else { 1.0 };
+                    assert!(f64::from(of_row.radius) >= lost, "{metric}: loses {lost}: {of_row:?}");
                     let lost = of_query.lost + f64::from(of_row.radius);
                     let far = match metric {
                         Metric::L2 => distance.sqrt() > bound.sqrt() + 2.01 * lost,
                         Metric::Cosine => (2.0 * distance).sqrt() > (2.0 * bound).sqrt() + 2.01 * lost,
                         _ => {
-                            let size =
-                                reference::dot(&rows[row * DIM..][..DIM], &rows[row * DIM..][..DIM]).sqrt();
                             distance
                                 > bound
                                     + 2.1 * (of_query.lost * size + f64::from(of_row.radius) * of_query.size)
