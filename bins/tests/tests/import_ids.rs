@@ -45,7 +45,8 @@ fn ids_come_from_a_text_or_from_an_array_of_any_integer_type() {
     let image = image();
     import(&image, "text", 3, "--ids", "ids", "7\n 3 \r\n18446744073709551614").expect(0);
     assert_eq!(ids_of(&image, "text"), [7, 3, u64::MAX - 1]);
-    let encode: [(&str, fn(u8) -> Vec<u8>); 6] = [
+    type Encode = fn(u8) -> Vec<u8>;
+    let encode: [(&str, Encode); 6] = [
         ("|u1", |x| vec![x]),
         ("|i1", |x| vec![x]),
         (">u2", |x| u16::from(x).to_be_bytes().to_vec()),

@@ -40,7 +40,7 @@ const DIM: usize = 11;
 fn value(descr: &str, row: usize, column: usize) -> f64 {
     let n = (row * DIM + column) as f64;
     match &descr[1..] {
-        "b1" => f64::from(n as u32 * 7 % 3 == 0),
+        "b1" => f64::from((n as u32 * 7).is_multiple_of(3)),
         kind if kind.starts_with('u') => n,
         _ => n - 40.0,
     }

@@ -19,6 +19,7 @@ use crash_model::tree::{Tree, difference, read_tree};
 use crash_model::workload::{random_story, story};
 use rayon::iter::{ParallelBridge, ParallelIterator};
 use vexfs_device::{CrashOptions, CrashStates, Device, MemDevice, Op, RecordDevice};
+use vexfs_fs::check::{CheckOptions, Problem, check};
 use vexfs_fs::mkfs::{self, MkfsOptions};
 use vexfs_fs::{FsError, OpenOptions, Volume};
 
@@ -70,10 +71,14 @@ fn record(options: &MkfsOptions, steps: &[Step], unrecorded: Option<usize>) -> R
     Recording { base, log: device.take_log(), states, before }
 }
 
-/// What a volume holds; it must be sound.
+/// What a volume holds; it must be sound, as the audit and the check see it.
 fn contents(volume: &Volume, state: &str) -> Tree {
     let problems = audit(volume);
     assert!(problems.is_empty(), "{state}:\n{}", problems.join("\n"));
+    let mut found: Vec<Problem> = Vec::new();
+    let report = check(volume.device().clone(), &CheckOptions::default(), &mut found);
+    let is_clean = report.as_ref().is_ok_and(|report| report.is_clean());
+    assert!(is_clean, "{state}: {found:?} {report:?}");
     read_tree(volume).unwrap_or_else(|e| panic!("{state}: {e}"))
 }
 
@@ -159,10 +164,10 @@ fn check_state(
     let differences: Vec<String> = allowed.iter().map(|expected| difference(&tree, expected)).collect();
     let is_known = allowed.contains(&tree);
     assert!(is_known, "{text}: neither the old state nor the next\n{}", differences.join("or\n"));
-    if number % 16 == 0 && tree.contains_key("/vectors") {
+    if number.is_multiple_of(16) && tree.contains_key("/vectors") {
         work_on(image, &tree, text);
     }
-    if replay.is_empty() || number % 8 != 0 {
+    if replay.is_empty() || !number.is_multiple_of(8) {
         return 1;
     }
     // A crash while this very state is replayed.

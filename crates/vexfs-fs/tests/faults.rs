@@ -14,10 +14,11 @@ use crash_model::session::Step;
 use crash_model::session::{Session, open_options};
 use crash_model::tree::{Tree, difference, read_tree};
 use crash_model::workload::{short_story, story};
-use vexfs_device::{Device, DeviceError, FaultDevice, IoOp, MemDevice};
+use vexfs_device::{DeviceError, FaultDevice, IoOp, MemDevice};
 use vexfs_format::InodeNo;
 use vexfs_format::codes::InodeKind;
 use vexfs_fs::alloc::BlockUse;
+use vexfs_fs::check::{CheckOptions, Problem, check};
 use vexfs_fs::collection::append::RowIds;
 use vexfs_fs::file::FileWriter;
 use vexfs_fs::mkfs::{self, MkfsOptions};
@@ -97,6 +98,9 @@ fn check_healed(device: &Arc<FaultDevice<MemDevice>>, outcome: &Outcome, what: &
         let volume = Volume::open(image.clone(), &options).unwrap_or_else(|e| panic!("{what}: {e}"));
         let problems = audit(&volume);
         assert!(problems.is_empty(), "{what}: {}", problems.join("\n"));
+        let mut found: Vec<Problem> = Vec::new();
+        let report = check(image.clone(), &CheckOptions::default(), &mut found).expect(what);
+        assert!(report.is_clean(), "{what}: {found:?}");
         let tree = read_tree(&volume).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!(
             outcome.allowed.contains(&tree),

@@ -79,8 +79,11 @@ fn root() -> InodeNo {
     InodeNo::ROOT
 }
 
+/// One change of the recipe.
+type Change<'a> = &'a dyn Fn(&mut Transaction<'_>) -> Result<()>;
+
 /// Makes each change in a transaction of its own.
-fn commit_each(volume: &mut Volume, changes: &[&dyn Fn(&mut Transaction<'_>) -> Result<()>]) -> Result<()> {
+fn commit_each(volume: &mut Volume, changes: &[Change<'_>]) -> Result<()> {
     changes.iter().try_for_each(|change| {
         let mut txn = volume.begin()?;
         change(&mut txn)?;
