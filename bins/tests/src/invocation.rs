@@ -113,6 +113,27 @@ impl Invocation {
         Self { command: shell, input: self.input }
     }
 
+    /// The same run on a terminal of so many columns, which is its standard input, output and error; `None` where script(1) is
+    /// missing.
+    pub fn on_terminal(self, columns: u16) -> Option<Self> {
+        if Command::new("script").arg("--version").stdout(Stdio::null()).status().is_err() {
+            return None;
+        }
+        let quoted = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        let words = words.map(quoted).collect::<Vec<_>>().join(" ");
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &format!("stty cols {columns}; exec {words}"), "/dev/null"]);
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => terminal.env(name, value),
+                None => terminal.env_remove(name),
+            };
+        }
+        terminal.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Some(Self { command: terminal, input: self.input })
+    }
+
     /// Starts the program and leaves it running.
     ///
     /// # Panics

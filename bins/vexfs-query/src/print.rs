@@ -174,11 +174,15 @@ fn new_table() -> Table {
     ])
 }
 
-/// A distance for people: as short as it can be said, at most six digits behind the point.
+/// A distance for people: at most six digits behind the point, without zeros at the end.
 fn short(distance: f64) -> String {
-    let exact = distance.to_string();
     let rounded = format!("{distance:.6}");
-    if exact.len() <= rounded.len() { exact } else { rounded }
+    let short = rounded.trim_end_matches('0').trim_end_matches('.');
+    if short == "-0" || (short == "0" && distance != 0.0) {
+        format!("{distance:.1e}")
+    } else {
+        short.to_owned()
+    }
 }
 
 /// A field as RFC 4180 quotes it.
@@ -200,8 +204,8 @@ mod tests {
     #[test]
     fn distances_are_short() {
         assert_eq!(
-            (short(1234.0), short(0.1 + 0.2), short(0.25)),
-            ("1234".into(), "0.300000".into(), "0.25".into())
+            [1234.0, 0.1 + 0.2, 0.25, -17.0, 0.0, 1e-9, -1e-9].map(short),
+            ["1234", "0.3", "0.25", "-17", "0", "1.0e-9", "-1.0e-9"]
         );
     }
 }
