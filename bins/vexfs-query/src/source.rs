@@ -158,7 +158,7 @@ impl Batch {
 
     fn of_row(searcher: &Searcher, row: u64) -> FsResult<Self> {
         let values = if searcher.is_binary() {
-            let bytes = searcher.rows().bytes(row..row + 1)?.to_vec();
+            let bytes = searcher.rows().row(row)?.to_vec();
             Values::Bits { row_bytes: bytes.len(), bytes }
         } else {
             Values::Numbers { values: searcher.row_values(row)?, dim: searcher.dim() }

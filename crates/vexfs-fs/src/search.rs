@@ -100,8 +100,11 @@ impl Searcher {
     ///
     /// # Errors
     /// Device errors; damage of the row.
+    ///
+    /// # Panics
+    /// If there is no such row.
     pub fn row_values(&self, row: u64) -> Result<Vec<f32>> {
-        Ok(reference::widen(self.dtype, self.rows.bytes(row..row + 1)?))
+        Ok(reference::widen(self.dtype, self.rows.row(row)?))
     }
 
     /// Whether the rows are bits, so that queries are given as bits too.
@@ -131,9 +134,12 @@ impl Searcher {
     ///
     /// # Errors
     /// Device errors; damage of the row.
+    ///
+    /// # Panics
+    /// If there is no such row.
     pub fn query_of_row(&self, row: u64) -> Result<Queries> {
         if self.is_binary() {
-            return self.bit_queries(self.rows.bytes(row..row + 1)?, self.dim);
+            return self.bit_queries(self.rows.row(row)?, self.dim);
         }
         self.queries(&self.row_values(row)?, self.dim)
     }
@@ -142,16 +148,22 @@ impl Searcher {
     ///
     /// # Errors
     /// Device errors; damage of the row.
+    ///
+    /// # Panics
+    /// If there is no such row.
     pub fn distance(&self, query: &[f32], row: u64) -> Result<f64> {
-        Ok(reference::distance(self.metric, self.dtype, query, self.rows.bytes(row..row + 1)?))
+        Ok(reference::distance(self.metric, self.dtype, query, self.rows.row(row)?))
     }
 
     /// The Hamming distance of a query of packed bits to a stored row.
     ///
     /// # Errors
     /// Device errors; damage of the row.
+    ///
+    /// # Panics
+    /// If there is no such row.
     pub fn bit_distance(&self, query: &[u8], row: u64) -> Result<f64> {
-        Ok(reference::hamming(query, self.rows.bytes(row..row + 1)?))
+        Ok(reference::hamming(query, self.rows.row(row)?))
     }
 
     /// Finds the `k` nearest rows of each query by comparing it with every row that is not deleted.

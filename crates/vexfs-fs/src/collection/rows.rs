@@ -123,14 +123,22 @@ impl Rows {
         mut bad: impl FnMut(u64, FsError),
     ) {
         for row in rows.start..rows.end.min(self.rows) {
-            match self.salvage_row(row) {
+            match self.row(row) {
                 Ok(bytes) => good(row, bytes),
                 Err(e) => bad(row, e),
             }
         }
     }
 
-    fn salvage_row(&self, row: u64) -> Result<&[u8]> {
+    /// The packed bytes of one row, verified by its block or, where that is damaged, by a checksum of its own.
+    ///
+    /// # Errors
+    /// A device error; damage of the block when the row is not intact.
+    ///
+    /// # Panics
+    /// If `row` is not below [`Self::len`].
+    pub fn row(&self, row: u64) -> Result<&[u8]> {
+        assert!(row < self.rows, "row {row} is one of {}", self.rows);
         let range = row * self.row_bytes..(row + 1) * self.row_bytes;
         let damage = match self.vectors.bytes(range.clone()) {
             Ok(bytes) => return Ok(bytes),
