@@ -9,7 +9,7 @@ complete -c vexfs-query -l ground-truth -d 'True neighbours of the queries, to m
 complete -c vexfs-query -s o -l output -d 'Form of the result [default: table]' -r -f -a "table\t'A table for people'
 jsonl\t'A line of JSON per query; the same as --json'
 csv\t'Comma-separated values: query, rank, id, distance'
-npy\t'A NumPy array of ids, a row per query, to a file or pipe'"
+npy\t'A NumPy array of ids, a row per query, -1 where there are fewer than K'"
 complete -c vexfs-query -l exact -d 'Compare each query with every vector'
 complete -c vexfs-query -l stats -d 'Print figures of the search as a line of JSON to standard error'
 complete -c vexfs-query -s q -l quiet -d 'Say nothing but errors and warnings'
