@@ -9,7 +9,6 @@ use vexfs_format::{BlockNo, InodeNo, LogicalBlock, Seed};
 
 use super::context::Context;
 use super::extent_walk::Extents;
-use crate::inode;
 use crate::source::BlockSource;
 
 /// A file, stream or stored link that is being read.
@@ -46,7 +45,7 @@ pub(super) enum NoSums {
 impl Content {
     /// The contents of an object; `None` for one that has no blocks of data, or cannot be read.
     pub(super) fn open(ctx: &Context<'_>, ino: u64) -> Option<Self> {
-        let inode = inode::read(&ctx.volume, InodeNo(ino)).ok()?;
+        let inode = ctx.read_inode(ino)?;
         if inode.has_inline_target() || inode.kind().is_directory_like() {
             return None;
         }

@@ -7,7 +7,8 @@ use vexfs_device::{Device, DeviceError};
 use vexfs_format::collection::CollectionDesc;
 use vexfs_format::geometry::Geometry;
 use vexfs_format::group_desc::GroupDesc;
-use vexfs_format::{BlockNo, GroupNo};
+use vexfs_format::inode::Inode;
+use vexfs_format::{BlockNo, GroupNo, InodeNo};
 
 use super::inodes::InodeTable;
 use super::problem::{Problem, Severity};
@@ -164,6 +165,24 @@ impl<'a> Context<'a> {
     /// Reads a metadata block; the error is a reason in words.
     pub(super) fn read_block(&self, block: u64) -> Result<Arc<[u8]>, String> {
         self.volume.read_block(BlockNo(block)).map_err(|e| reason(&e))
+    }
+
+    /// Block and byte offset of the record of an inode, also where the descriptor of its group is damaged. Pass 1 has to have read
+    /// the descriptors.
+    pub(super) fn record_place(&self, ino: u64) -> Option<(u64, u64)> {
+        let (group, index) = self.geometry.locate_inode(InodeNo(ino))?;
+        let byte = index * u64::from(self.geometry.inode_size);
+        let size = u64::from(self.geometry.block_size);
+        Some((self.groups.get(group.get() as usize)?.inode_table + byte / size, byte % size))
+    }
+
+    /// The inode `ino`, if its record is sound.
+    pub(super) fn read_inode(&self, ino: u64) -> Option<Inode> {
+        let (block, offset) = self.record_place(ino)?;
+        let bytes = self.volume.read_block(BlockNo(block)).ok()?;
+        let record = bytes.get(offset as usize..)?;
+        let (size, blocks) = (self.geometry.block_size, self.volume.blocks());
+        Inode::decode(record, InodeNo(ino), size, blocks, self.volume.seed()).ok()
     }
 
     /// Groups that lie on the device, at least in part: a superblock may promise more.

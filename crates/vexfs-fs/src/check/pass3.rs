@@ -4,17 +4,16 @@
 //!
 //! Gathers: nothing; what is out of reach is known when it ends.
 
-use vexfs_format::InodeNo;
 use vexfs_format::codes::InodeKind;
 
 use super::context::Context;
 use super::inodes::State;
 use super::problem::Problem;
 use super::table;
+use crate::dir;
 use crate::error::Result;
 use crate::source::BlockSource;
 use crate::tree::LOST_FOUND_NAME;
-use crate::{dir, inode};
 
 pub(super) fn run(ctx: &mut Context<'_>) -> Result<()> {
     let total = ctx.inodes.len() as u64;
@@ -58,7 +57,7 @@ fn check_lost_found(ctx: &mut Context<'_>, root: u64) -> Result<()> {
         Some(InodeKind::Directory) => {}
         Some(other) => return ctx.report(at(table::LOST_FOUND_KIND).found(other)),
     }
-    let Ok(directory) = inode::read(&ctx.volume, InodeNo(root)) else { return Ok(()) };
+    let Some(directory) = ctx.read_inode(root) else { return Ok(()) };
     match dir::lookup(&ctx.volume, &directory, LOST_FOUND_NAME) {
         Ok(Some(entry)) if entry.inode.get() == number => Ok(()),
         Ok(_) => ctx.report(at(table::LOST_FOUND_NAME)),

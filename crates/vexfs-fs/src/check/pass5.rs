@@ -79,7 +79,7 @@ fn read_contents(ctx: &mut Context<'_>, info: &InodeInfo, steps: &mut Steps) -> 
     // What describes rows is read also where rows are not.
     let describes_rows = stream.is_some_and(|(_, n)| STREAMS[n] != STREAMS[0]);
     let Some(content) = Content::open(ctx, info.number) else { return Ok(()) };
-    let Some(left) = steps.budget.checked_sub(content.blocks) else { return Ok(()) };
+    let Some(left) = steps.budget.checked_sub(content.extents.blocks()) else { return Ok(()) };
     steps.budget = left;
     if ctx.data == DataLevel::Full || describes_rows {
         let rows = stream.filter(|&(_, n)| n == 0).map(|(index, _)| ctx.collections[index].clone());

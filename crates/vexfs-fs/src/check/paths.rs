@@ -1,10 +1,8 @@
 //! The path of an object, for messages: looked up when a problem is reported, so that no names are kept.
 
-use vexfs_format::InodeNo;
-
 use super::context::Context;
+use crate::dir;
 use crate::source::BlockSource;
-use crate::{dir, inode};
 
 /// Directories above an object that are looked at; deeper ones have no path in messages.
 const MAX_DEPTH: usize = 64;
@@ -42,14 +40,14 @@ pub(super) fn find(ctx: &mut Context<'_>, ino: u64) -> Option<String> {
 fn parent_of(ctx: &Context<'_>, ino: u64) -> Option<u64> {
     let parent = match ctx.inodes.get(ino) {
         Some(info) => info.parent,
-        None => inode::read(&ctx.volume, InodeNo(ino)).ok()?.parent.get(),
+        None => ctx.read_inode(ino)?.parent.get(),
     };
     (parent > 0).then_some(parent)
 }
 
 fn name_in(ctx: &mut Context<'_>, directory: u64, ino: u64) -> Option<String> {
     ctx.lookups.0 = ctx.lookups.0.checked_sub(DIRECTORY_COST)?;
-    let directory = inode::read(&ctx.volume, InodeNo(directory)).ok()?;
+    let directory = ctx.read_inode(directory)?;
     // A crafted size may name more blocks than there are.
     let blocks = directory.size.get() / ctx.volume.block_size() as u64;
     ctx.lookups.0 = ctx.lookups.0.checked_sub(blocks)?;

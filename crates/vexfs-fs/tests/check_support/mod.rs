@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub)] // each test file uses its own part
 
+pub mod image;
+
 use std::sync::Arc;
 
 use vexfs_device::{Device, MemDevice};
@@ -40,13 +42,13 @@ pub fn lines(problems: &[Problem]) -> String {
 /// A filesystem with something of everything: directories in a tree of several blocks, files of several extents and with an extent tree,
 /// links, a collection with plain rows and deletions, one with ids, one with keys, one of bits.
 pub fn filled(mib: u64, block_size: u32) -> MemDevice {
-    let device = MemDevice::new(mib << 20).with_name("sample");
-    let shared: Arc<dyn Device> = Arc::new(device.fork());
-    mkfs::format(shared.clone(), &options(mib << 20, block_size)).expect("mkfs");
+    let device = Arc::new(MemDevice::new(mib << 20).with_name("sample"));
+    mkfs::format(device.clone(), &options(mib << 20, block_size)).expect("mkfs");
+    let shared: Arc<dyn Device> = device.clone();
     let mut volume = open_rw(&shared);
     fill(&mut volume);
     volume.close().expect("close");
-    copy(&*shared)
+    device.fork()
 }
 
 /// The same bytes on a device of its own.

@@ -15,19 +15,17 @@ use super::super::inodes::State;
 use super::super::problem::{Kind, Problem};
 use super::super::table;
 use crate::error::Result;
-use crate::inode;
 use crate::source::BlockSource;
 
 /// Takes an inode that is marked as free into use after all, because a name leads to it.
 pub(in crate::check) fn admit(ctx: &mut Context<'_>, index: usize) -> Result<()> {
-    let number = vexfs_format::InodeNo(ctx.inodes.at(index).number);
+    let number = ctx.inodes.at(index).number;
     ctx.inodes.at_mut(index).state = State::Admitted;
     // It was read and accepted a moment ago; a device that fails in between has nothing more to say about it.
-    let (Ok(place), Ok(found)) = (inode::locate(&ctx.volume, number), inode::read(&ctx.volume, number))
-    else {
+    let (Some((block, offset)), Some(found)) = (ctx.record_place(number), ctx.read_inode(number)) else {
         return Ok(());
     };
-    inspect(ctx, &found, place.block, place.offset as u64)
+    inspect(ctx, &found, BlockNo(block), offset)
 }
 
 /// Checks an inode that was accepted, and claims its blocks. Its record lies at byte `offset` of `block`.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use vexfs_format::InodeNo;
 use vexfs_format::geometry::BlockRun;
 
 use super::super::context::Context;
@@ -10,7 +9,6 @@ use super::super::extent_walk::Extents;
 use super::super::problem::Problem;
 use super::super::table;
 use crate::error::Result;
-use crate::inode;
 
 /// Runs whose first owners are looked for; more are reported with their second owner only.
 const MAX_RUNS: usize = 4096;
@@ -48,7 +46,7 @@ pub(in crate::check) fn name_first_owners(ctx: &mut Context<'_>) -> Result<()> {
         if !info.is_used() || info.kind.is_none() {
             continue;
         }
-        let Ok(found) = inode::read(&ctx.volume, InodeNo(info.number)) else { continue };
+        let Some(found) = ctx.read_inode(info.number) else { continue };
         let extents = Extents::walk(&ctx.volume, &found);
         let runs = extents.runs.iter().map(|r| BlockRun { start: r.start.get(), len: r.len.into() });
         let nodes = extents.nodes.iter().map(|&node| BlockRun { start: node, len: 1 });

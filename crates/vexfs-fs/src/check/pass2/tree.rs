@@ -13,7 +13,6 @@ use super::Late;
 use super::entries::{self, Parent};
 use crate::error::Result;
 use crate::source::BlockSource;
-use crate::{dir, inode};
 
 /// Names out of place that are compared with the others of their directory; more are only reported.
 const MAX_MISPLACED: usize = 4096;
@@ -23,7 +22,7 @@ const MAX_UNREACHED: u64 = 65_536;
 /// Checks the directory at `index` of the list of inodes; directories taken into use on the way are added to `late`.
 pub(super) fn check(ctx: &mut Context<'_>, index: usize, late: &mut Late) -> Result<()> {
     let number = ctx.inodes.at(index).number;
-    let Ok(inode) = inode::read(&ctx.volume, InodeNo(number)) else { return Ok(()) };
+    let Some(inode) = ctx.read_inode(number) else { return Ok(()) };
     let mut tree = Tree {
         parent: Parent::of(ctx, index),
         ino: inode.number(),
@@ -35,7 +34,7 @@ pub(super) fn check(ctx: &mut Context<'_>, index: usize, late: &mut Late) -> Res
     };
     tree.walk(ctx)?;
     tree.take_unreached(ctx)?;
-    tree.find_twins(ctx, &inode)
+    tree.settle_misplaced(ctx)
 }
 
 /// A block that the tree leads to.
@@ -50,14 +49,25 @@ struct Step {
     highest: u64,
 }
 
+/// A name that lies where the way to its block does not expect it, or has a wrong hash.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Misplaced {
+    name: Vec<u8>,
+    /// Logical block of its leaf, and the block on the device.
+    leaf: (u64, u64),
+    has_own_hash: bool,
+    /// Whether the tree leads to its leaf at all.
+    is_reached: bool,
+}
+
 struct Tree<'a> {
     parent: Parent,
     ino: InodeNo,
     blocks: u64,
     extents: Extents,
     visited: HashSet<u64>,
-    /// Names that a lookup does not find.
-    misplaced: Vec<Vec<u8>>,
+    /// Names that the way to them does not lead a lookup to.
+    misplaced: Vec<Misplaced>,
     late: &'a mut Late,
 }
 
@@ -76,7 +86,7 @@ impl Tree<'_> {
                 ctx.report(problem.found(level).expected(expected))?;
             }
             match entries {
-                DirEntries::Leaf(entries) => self.leaf(ctx, place, entries, Some(step))?,
+                DirEntries::Leaf(entries) => self.leaf(ctx, (step.logical, place), entries, Some(step))?,
                 DirEntries::Index(children) => self.index(ctx, place, &children, level, step, &mut todo)?,
             }
         }
@@ -145,11 +155,11 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Takes the names of a leaf; `step` is the way that led there, if one did.
+    /// Takes the names of a leaf (its logical block, and the block on the device); `step` is the way that led there, if one did.
     fn leaf(
         &mut self,
         ctx: &mut Context<'_>,
-        place: u64,
+        leaf: (u64, u64),
         entries: Vec<DirEntry>,
         step: Option<Step>,
     ) -> Result<()> {
@@ -158,17 +168,17 @@ impl Tree<'_> {
             let hash = name_hash(&key, &entry.name);
             let name = String::from_utf8_lossy(&entry.name).into_owned();
             let in_range = step.is_some_and(|step| (step.lowest..=step.highest).contains(&hash));
-            let problem = |kind| self.at(kind).block(place).name(name.clone());
-            if entry.hash != hash {
-                let problem = problem(table::DIR_HASH).found(format_args!("{:#x}", entry.hash));
+            let has_own_hash = entry.hash == hash;
+            if !has_own_hash {
+                let problem = self.at(table::DIR_HASH).block(leaf.1).name(name.clone());
+                let problem = problem.found(format_args!("{:#x}", entry.hash));
                 ctx.report(problem.expected(format_args!("{hash:#x}")))?;
-            } else if !in_range && step.is_some() {
-                ctx.report(problem(table::DIR_RANGE))?;
             }
-            if (entry.hash != hash || !in_range) && self.misplaced.len() < MAX_MISPLACED {
-                self.misplaced.push(entry.name.clone());
+            if (!has_own_hash || !in_range) && self.misplaced.len() < MAX_MISPLACED {
+                let (name, is_reached) = (entry.name.clone(), step.is_some());
+                self.misplaced.push(Misplaced { name, leaf, has_own_hash, is_reached });
             }
-            entries::take(ctx, &self.parent, place, &name, &entry, self.late)?;
+            entries::take(ctx, &self.parent, leaf.1, &name, &entry, self.late)?;
         }
         Ok(())
     }
@@ -187,26 +197,59 @@ impl Tree<'_> {
                 left -= 1;
                 ctx.report(self.at(table::DIR_UNREACHED).block(place).found(logical))?;
                 if let Some((place, DirEntries::Leaf(entries), _)) = self.read(ctx, logical)? {
-                    self.leaf(ctx, place, entries, None)?;
+                    self.leaf(ctx, (logical, place), entries, None)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Finds names that are there twice: a name out of place, and the same one where it belongs or out of place too.
+    /// Says of the names out of place whether a lookup finds them all the same, and whether it finds another one of that name.
     ///
     /// Two names in place cannot be equal: those with the same hash lie in one leaf, in strict order.
-    fn find_twins(&mut self, ctx: &mut Context<'_>, inode: &vexfs_format::inode::Inode) -> Result<()> {
+    fn settle_misplaced(&mut self, ctx: &mut Context<'_>) -> Result<()> {
         let mut names = std::mem::take(&mut self.misplaced);
         names.sort_unstable();
-        for (n, name) in names.iter().enumerate() {
-            let is_found = matches!(dir::lookup(&ctx.volume, inode, name), Ok(Some(_)));
-            if is_found || (n > 0 && names[n - 1] == *name) {
-                let problem = self.at(table::ENTRY_TWICE).name(String::from_utf8_lossy(name));
-                ctx.report(problem)?;
+        let mut before: Option<&[u8]> = None;
+        for Misplaced { name, leaf, has_own_hash, is_reached } in &names {
+            let found = self.holder(ctx, name);
+            if *has_own_hash && found == Some(leaf.0) {
+                continue;
             }
+            let at = |kind| self.at(kind).block(leaf.1).name(String::from_utf8_lossy(name));
+            // A wrong hash, or a leaf that the tree does not lead to, was reported.
+            if *has_own_hash && *is_reached {
+                ctx.report(at(table::DIR_RANGE))?;
+            }
+            if found.is_some() || before == Some(name) {
+                ctx.report(at(table::ENTRY_TWICE))?;
+            }
+            before = Some(name);
         }
         Ok(())
+    }
+
+    /// The leaf in which a lookup of `name` finds it.
+    fn holder(&self, ctx: &Context<'_>, name: &[u8]) -> Option<u64> {
+        let hash = name_hash(&ctx.volume.superblock().hash_key, name);
+        let mut logical = 0;
+        for _ in 0..=dir_block::MAX_LEVEL {
+            let place = BlockNo(self.extents.lookup(logical)?);
+            let bytes = ctx.volume.read_block(place).ok()?;
+            let seed = ctx.volume.seed();
+            let (entries, _) =
+                dir_block::decode(&bytes, place, self.ino, LogicalBlock(logical), seed).ok()?;
+            match entries {
+                DirEntries::Leaf(entries) => {
+                    let is_here = entries.iter().any(|entry| entry.hash == hash && entry.name == name);
+                    return is_here.then_some(logical);
+                }
+                DirEntries::Index(children) => {
+                    let next = children.partition_point(|&(lowest, _)| lowest <= hash);
+                    logical = children[next.saturating_sub(1)].1.get();
+                }
+            }
+        }
+        None
     }
 }

@@ -1,6 +1,5 @@
 //! The streams of a collection: all that its descriptor promises are there, with the lengths its rows need.
 
-use vexfs_format::InodeNo;
 use vexfs_format::collection::{FLAG_IDS, FLAG_KEYS, STREAM_DELETED};
 
 use super::super::DataLevel;
@@ -10,7 +9,6 @@ use super::super::table;
 use super::numbers::Numbers;
 use super::{ids, keys};
 use crate::error::Result;
-use crate::inode;
 
 pub(super) fn check(ctx: &mut Context<'_>, collection: &CollectionInfo) -> Result<()> {
     check_lengths(ctx, collection)?;
@@ -61,7 +59,7 @@ fn check_lengths(ctx: &mut Context<'_>, collection: &CollectionInfo) -> Result<(
             continue;
         }
         // A damaged inode was reported with its table.
-        let Ok(inode) = inode::read(&ctx.volume, InodeNo(ino)) else { continue };
+        let Some(inode) = ctx.read_inode(ino) else { continue };
         let size = inode.size.get();
         match promise {
             Promise::Length(len) if size != len => {
