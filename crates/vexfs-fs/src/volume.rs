@@ -115,7 +115,7 @@ impl Volume {
     /// [`FsError::NotVexfs`], [`FsError::Incompatible`], [`FsError::DeviceTooShort`], [`FsError::PrimaryDamaged`],
     /// [`FsError::JournalDamaged`], device errors.
     pub fn open(dev: Arc<dyn Device>, options: &OpenOptions) -> Result<Self> {
-        let (mut sb, mut report) = probe::find_superblock(&*dev, options)?;
+        let (sb, mut report) = probe::find_superblock(&*dev, options)?;
         probe::check_length(&*dev, &sb)?;
         let log = match replay::scan(&*dev, &sb) {
             Ok(log) => log,
@@ -143,16 +143,8 @@ impl Volume {
             report,
             cache: Mutex::default(),
         };
-        if volume.journal.pending.contains_key(&BlockNo(0)) {
-            let block = volume.read_block(BlockNo(0))?;
-            sb = Superblock::decode(&block[superblock::OFFSET..], Some(BlockNo(0)))?;
+        if let Some(sb) = volume.superblock_in_log()? {
             probe::check_length(&*volume.dev, &sb)?;
-            // The log was read by the measures of the superblock outside it.
-            if !sb.same_filesystem(&volume.sb) {
-                let expected = "that of the superblock outside the journal";
-                let damage = Damage::Field { name: "geometry or seed", found: sb.blocks.get(), expected };
-                return Err(Corrupt::new(Structure::Superblock, At::Block(0), damage).into());
-            }
             volume.sb = sb;
             if options.superblock.is_none() {
                 volume.report.backup = None;
@@ -186,6 +178,37 @@ impl Volume {
             report,
             cache: Mutex::default(),
         }
+    }
+
+    /// The superblock in the log, where it holds one: it is the one in force.
+    ///
+    /// # Errors
+    /// Damage of the image, and measures by which the log could not have been read: those of the superblock outside it stay as
+    /// they are while it holds anything.
+    pub(crate) fn superblock_in_log(&self) -> Result<Option<Superblock>> {
+        if !self.journal.pending.contains_key(&BlockNo(0)) {
+            return Ok(None);
+        }
+        let block = self.read_block(BlockNo(0))?;
+        let sb = Superblock::decode(&block[superblock::OFFSET..], Some(BlockNo(0)))?;
+        let measures = |sb: &Superblock| {
+            let (block_size, seed) = (u64::from(sb.block_size.get()), u64::from(sb.checksum_seed.get()));
+            let (start, blocks) = (sb.journal_start.get(), sb.journal_blocks.get());
+            [
+                ("block_size", block_size),
+                ("checksum_seed", seed),
+                ("journal_start", start),
+                ("journal_blocks", blocks),
+            ]
+        };
+        let differing =
+            measures(&sb).into_iter().zip(measures(&self.sb)).find(|(found, expected)| found != expected);
+        if let Some(((name, found), _)) = differing {
+            let damage =
+                Damage::Field { name, found, expected: "that of the superblock outside the journal" };
+            return Err(Corrupt::new(Structure::Superblock, At::Block(0), damage).into());
+        }
+        Ok(Some(sb))
     }
 
     fn make_writable(&mut self) -> Result<()> {

@@ -45,9 +45,7 @@ pub(super) fn run(
     let mut volume = Volume::for_check(dev, sb, log.unwrap_or_else(journal::nothing));
     reporter.report.replayed = volume.report().replayed;
     let mut is_current = reporter.report.backup.is_none();
-    if volume.journal.pending.contains_key(&BlockNo(0)) {
-        is_current |= take_image(&mut volume, options, reporter)?;
-    }
+    is_current |= take_image(&mut volume, options, reporter)?;
     match (&found.backup, options.superblock) {
         // A replay restores the primary from the journal.
         (Some((block, damage)), _) if !is_current => {
@@ -79,13 +77,11 @@ fn check_length(dev: &dyn Device, sb: &Superblock, reporter: &mut Reporter<'_>) 
     Ok(())
 }
 
-/// Takes the superblock that the journal holds, the one in force. Returns whether it is sound.
+/// Takes the superblock that the journal holds, the one in force. Returns whether there is one, and it is sound.
 fn take_image(volume: &mut Volume, options: &CheckOptions, reporter: &mut Reporter<'_>) -> Result<bool> {
-    let decoded = volume.read_block(BlockNo(0)).and_then(|block| {
-        Superblock::decode(&block[superblock::OFFSET..], Some(BlockNo(0))).map_err(FsError::from)
-    });
-    match decoded {
-        Ok(sb) => {
+    match volume.superblock_in_log() {
+        Ok(None) => Ok(false),
+        Ok(Some(sb)) => {
             let (before, now) = (volume.sb.blocks.get(), sb.blocks.get());
             volume.sb = sb;
             if before != now {
