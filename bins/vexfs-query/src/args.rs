@@ -15,7 +15,7 @@ pub const DEFAULT_K: u32 = 10;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "vexfs-query", bin_name = "vexfs-query", version)]
 pub struct Args {
-    /// File of queries: a .npy array with a row per query, or a text with a line [default: -]
+    /// File of queries: .npy, a row per query, or text, a line per query [default: -]
     ///
     /// A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
     /// standard input: queries are answered as they come.
