@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use image::{Image, Random, npy_f32};
+use image::{Image, Random, Watchdog, npy_f32};
 use tool_tests::{Finished, Tool};
 use vexfs_device::{BusyReason, busy_reason};
 
@@ -29,13 +29,17 @@ struct Begun {
 fn begin(image: &Image, arguments: &[&str]) -> Begun {
     let mut child = image.import().args(arguments).input("").start();
     let feed = child.stdin.take().expect("a pipe");
+    wait_for(image, BusyReason::VexfsWriter);
+    Begun { child, feed }
+}
+
+/// Waits until the device is in use by such a tool. Looks only: a tool that asks would be in the way for a moment.
+fn wait_for(image: &Image, holder: BusyReason) {
     let begun = Instant::now();
-    // Looks only: a query would hold the device for a moment, and keep the import away.
-    while busy_reason(&image.path) != Some(BusyReason::VexfsWriter) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the import does not begin");
+    while busy_reason(&image.path).as_ref() != Some(&holder) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the tool does not begin");
         thread::sleep(Duration::from_millis(2));
     }
-    Begun { child, feed }
 }
 
 impl Begun {
@@ -46,6 +50,7 @@ impl Begun {
 
     /// Waits for the end without closing the pipe first.
     fn end(self) -> (Output, ChildStdin) {
+        let _watchdog = Watchdog::of(&self.child);
         (self.child.wait_with_output().expect("the end of the import"), self.feed)
     }
 
@@ -91,11 +96,7 @@ fn readers_keep_writers_away_and_each_other_company() {
     let query = format!("{}\n", vec!["0.5"; 16].join(" "));
     feed.write_all(query.as_bytes()).expect("the query reads");
     let file = image.scratch.npy("x.npy", 16, &[0.5; 16]);
-    let begun = Instant::now();
-    // The reader holds the device from some moment on.
-    while image.import().arg("-q").arg(&file).finish().code == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the query does not begin");
-    }
+    wait_for(&image, BusyReason::VexfsReader);
     let run = image.import().arg(&file).finish().expect(1);
     assert!(run.stderr.contains("another VexFS tool is reading it"), "{}", run.stderr);
     image.query().args(["--id", "0", "-k", "1"]).finish().expect(0);
@@ -176,6 +177,7 @@ fn sudden_death_leaves_the_state_before_or_after() {
         let rows = image.rows("vectors");
         assert!(rows == old || rows == new, "after {delay:?}");
         assert!(!output.status.success() || rows == new, "done is durable");
+        image.assert_sound();
         if rows == new {
             lived += 1
         } else {

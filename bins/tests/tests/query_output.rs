@@ -4,7 +4,7 @@ mod image;
 
 use std::io::{BufRead, BufReader, Read, Write};
 
-use image::{Image, Random, npy, npy_f32, read_npy};
+use image::{Image, Random, Watchdog, npy, npy_f32, read_npy};
 use serde_json::Value;
 
 /// Five points on a line, and one far away.
@@ -163,6 +163,7 @@ fn queries_come_from_arrays_and_texts_files_and_pipes() {
 fn who_writes_one_query_and_waits_gets_its_answer() {
     let image = line();
     let mut child = image.query().args(["-k", "1", "-o", "csv"]).input("").start();
+    let _watchdog = Watchdog::of(&child);
     let mut feed = child.stdin.take().expect("a pipe");
     let mut answers = BufReader::new(child.stdout.take().expect("a pipe"));
     for (n, lines) in [(4, 2), (0, 1), (2, 1)] {
