@@ -107,6 +107,12 @@ impl Content {
         sums::data_checksum(self.seed, self.ino, self.generation, LogicalBlock(logical), block)
     }
 
+    /// Whether the bytes of data block `logical` that lie behind the end of the file are zero.
+    pub(super) fn ends_in_zeros(&self, logical: u64, block: &[u8]) -> bool {
+        let used = self.size - logical * self.block_size as u64;
+        block.get(used.min(block.len() as u64) as usize..).is_none_or(|tail| tail.iter().all(|&b| b == 0))
+    }
+
     /// The bytes of `range`, which lies inside the file, as they lie on the device; `None` if some cannot be read.
     pub(super) fn raw(&self, ctx: &Context<'_>, range: Range<u64>) -> Option<Vec<u8>> {
         let size = self.block_size as u64;

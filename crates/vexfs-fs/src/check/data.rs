@@ -44,6 +44,8 @@ pub(super) enum What {
     Unreadable(String),
     /// Its checksum is not known.
     Unproven,
+    /// It is the last one, and not zero behind the end of the file; what belongs to the file is sound.
+    Tail,
 }
 
 /// A piece of a file to be read at once: logical block, block on the device, length.
@@ -117,6 +119,7 @@ fn report_fault(ctx: &mut Context<'_>, content: &Content, fault: &Fault) -> Resu
     let kind = match fault.what {
         What::Damaged => table::DATA_DAMAGED,
         What::Unreadable(_) => table::DATA_UNREADABLE,
+        What::Tail => table::TAIL,
         // Reported with the checksum block.
         What::Unproven => return Ok(()),
     };
@@ -181,6 +184,7 @@ fn read_chunk(
         match sums.get(logical + n) {
             None => add(What::Unproven),
             Some(stored) if stored != content.checksum(logical + n, bytes) => add(What::Damaged),
+            Some(_) if !content.ends_in_zeros(logical + n, bytes) => add(What::Tail),
             Some(_) => {}
         }
     }

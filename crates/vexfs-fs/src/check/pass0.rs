@@ -21,7 +21,6 @@ use super::problem::Problem;
 use super::table;
 use crate::error::{FsError, Result};
 use crate::probe;
-use crate::source::BlockSource;
 use crate::volume::{OpenOptions, Volume};
 
 pub(super) fn run(

@@ -125,6 +125,9 @@ kinds! {
     DIRECTORY_EMPTY = 1 18, Structure, Stop,
         "{object} is a {name} without a block",
         "Make it an empty one?";
+    LINK_REST = 1 19, Derived, Fix,
+        "{object} is a symbolic link, and its target is followed by other bytes",
+        "Clear them?";
     NODE_DAMAGED = 1 20, Structure, Stop,
         "{object}: a node of the extent tree is damaged: {found}",
         "Leave it out?";
@@ -364,6 +367,9 @@ kinds! {
     ROWS_UNPROVEN = 5 45, Loss, Stop,
         "{object}: {rows} lie in damaged blocks, and so do their own checksums ({name})",
         "Delete them?";
+    TAIL = 5 46, Derived, Stop,
+        "{object}: {blocks} (logical {name}) holds bytes behind the end of the file",
+        "Clear them?";
 }
 
 #[cfg(test)]

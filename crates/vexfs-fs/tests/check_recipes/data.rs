@@ -13,6 +13,9 @@ pub(super) const RECIPES: &[Entry] = &[
         i.flip(i.place("/vectors/vectors", SUMS_BASE), 200);
     }),
     ("a block of a file is damaged", "VX5042", |i| i.flip(i.place("/models/deep/large", 77), 4000)),
+    ("a file is shorter than its last block says", "VX5046", |i| {
+        i.edit("/models/deep/large", |inode| inode.size = 699_900.into());
+    }),
     ("a block of a stored link is damaged", "VX5042", |i| i.flip(i.place("/models/deep/long", 0), 100)),
     ("a block of ids is damaged", "VX5042", |i| i.flip(i.place("/ids/ids", 0), 100)),
     ("blocks of a file cannot be read", "VX5043", |i| i.lose(i.place("/models/deep/large", 77), 3)),

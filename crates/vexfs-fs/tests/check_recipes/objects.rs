@@ -52,6 +52,7 @@ pub(super) const RECIPES: &[Entry] = &[
     ("a record is of a transaction to come", "VX1015", |i| i.edit(LARGE, |inode| inode.txn = 9_999.into())),
     ("a file names a parent", "VX1016", |i| i.edit(LARGE, |inode| inode.parent = 1.into())),
     ("the target of a link holds a zero byte", "VX1017", |i| i.edit("/short", |inode| inode.root[3] = 0)),
+    ("the target of a link was cut off", "VX1019", |i| i.edit("/short", |inode| inode.size = 5.into())),
     ("a directory has no block", "VX1018 VX1025 VX1028 VX5004 VX5010 VX5013", |i| {
         i.edit("/models/bits", |inode| inode.size = 0.into());
         i.edit("/models/bits", |inode| inode.size = 4096.into());
@@ -103,7 +104,7 @@ pub(super) const RECIPES: &[Entry] = &[
             runs.splice(0..1, [first, second]);
         });
     }),
-    ("a file is shorter than what is mapped", "VX1025", |i| {
+    ("a file is shorter than what is mapped", "VX1025 VX5046", |i| {
         i.edit(LARGE, |inode| inode.size = 600_000.into());
     }),
     ("the checksum blocks of a file are not mapped", "VX1026 VX1028 VX5004 VX5010 VX5013", |i| {

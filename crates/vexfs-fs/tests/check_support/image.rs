@@ -27,6 +27,7 @@ const EIO: i32 = 5;
 pub struct Image {
     pub device: Arc<FaultDevice<MemDevice>>,
     volume: Volume,
+    groups: Vec<GroupDesc>,
 }
 
 impl Image {
@@ -34,7 +35,9 @@ impl Image {
         static BASE: OnceLock<MemDevice> = OnceLock::new();
         let device = Arc::new(FaultDevice::new(BASE.get_or_init(|| filled(300, 4096)).fork()));
         let volume = Volume::open(device.clone(), &OpenOptions::default()).expect("a sound filesystem");
-        Self { device, volume }
+        let groups = (0..volume.geometry().groups).map(GroupNo);
+        let groups = groups.map(|group| inode::read_group(&volume, group).expect("a descriptor")).collect();
+        Self { device, volume, groups }
     }
 
     /// The filesystem as it was before it was damaged, read through the device as it is.
@@ -100,8 +103,9 @@ impl Image {
 
     /// Block and byte offset of the record of an inode.
     pub fn record(&self, ino: u64) -> (u64, usize) {
-        let place = inode::locate(&self.volume, InodeNo(ino)).expect("an inode");
-        (place.block.get(), place.offset)
+        let (group, index) = self.volume.geometry().locate_inode(InodeNo(ino)).expect("an inode");
+        let byte = index as usize * Inode::SIZE;
+        (self.group(group.get()).inode_table.get() + (byte / BLOCK) as u64, byte % BLOCK)
     }
 
     /// Changes an inode and seals it.
@@ -135,8 +139,9 @@ impl Image {
         self.write(block.get(), offset, desc.as_bytes());
     }
 
+    /// The descriptor of a group, as it was.
     pub fn group(&self, group: u64) -> GroupDesc {
-        inode::read_group(&self.volume, GroupNo(group)).expect("a descriptor")
+        self.groups[group as usize]
     }
 
     /// Changes the block bitmap of a group, and its checksum.

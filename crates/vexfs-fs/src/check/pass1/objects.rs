@@ -76,10 +76,13 @@ impl Object<'_> {
                     let problem = self.at(table::FILE_PARENT).name(kind.name()).found(inode.parent.get());
                     ctx.report(problem)?;
                 }
-                if let Ok(Root::Target(target)) = inode.root(ctx.volume.blocks())
-                    && target.contains(&0)
-                {
-                    ctx.report(self.at(table::LINK_TARGET))?;
+                if let Ok(Root::Target(target)) = inode.root(ctx.volume.blocks()) {
+                    if target.contains(&0) {
+                        ctx.report(self.at(table::LINK_TARGET))?;
+                    }
+                    if inode.root[target.len()..].iter().any(|&byte| byte != 0) {
+                        ctx.report(self.at(table::LINK_REST))?;
+                    }
                 }
             }
             kind if kind.is_directory_like() && inode.size.get() == 0 => {

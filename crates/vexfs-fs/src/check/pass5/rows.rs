@@ -9,7 +9,7 @@ use vexfs_format::{InodeNo, Seed};
 
 use super::super::content::Content;
 use super::super::context::{CollectionInfo, Context};
-use super::super::data::Fault;
+use super::super::data::{Fault, What};
 use super::super::problem::Problem;
 use super::super::table;
 use super::numbers::{Deleted, Numbers};
@@ -77,7 +77,7 @@ impl Namer {
     /// Reports the rows that `faults` of the stream `vectors` cost. Faults come in logical order.
     pub(super) fn name(&mut self, ctx: &mut Context<'_>, vectors: &Content, faults: &[Fault]) -> Result<()> {
         let size = vectors.block_size as u64;
-        for fault in faults {
+        for fault in faults.iter().filter(|fault| fault.what != What::Tail) {
             let first = (fault.logical * size / self.row_bytes).max(self.next);
             let end = ((fault.logical + fault.len) * size).div_ceil(self.row_bytes).min(self.rows);
             let mut open: Option<(u64, Verdict)> = None;
