@@ -33,7 +33,8 @@ impl Tool {
     /// `mkfs.vexfs`
     pub const MKFS: Self = Self { name: "mkfs.vexfs", family: Family::Mkfs, sample: &["{device}"] };
     /// `fsck.vexfs`
-    pub const FSCK: Self = Self { name: "fsck.vexfs", family: Family::Fsck, sample: &["-n", "-f", "{device}"] };
+    pub const FSCK: Self =
+        Self { name: "fsck.vexfs", family: Family::Fsck, sample: &["-n", "-f", "{device}"] };
     /// `vexfs-import`
     pub const IMPORT: Self =
         Self { name: "vexfs-import", family: Family::Ordinary, sample: &["-d", "{device}", "{vectors}"] };

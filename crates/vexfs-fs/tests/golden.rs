@@ -15,6 +15,7 @@ use crash_model::workload::{random_story, story};
 use golden_image::{folder, listing::listing, packed, recipe, stored};
 use vexfs_device::{Device, MemDevice};
 use vexfs_format::codes::{DType, Metric};
+use vexfs_fs::check::{CheckOptions, DataLevel, Problem, check};
 use vexfs_fs::collection::append::{Appender, RowIds};
 use vexfs_fs::collection::create::CollectionSpec;
 use vexfs_fs::{OpenOptions, Volume, mkfs};
@@ -22,6 +23,10 @@ use vexfs_fs::{OpenOptions, Volume, mkfs};
 fn listing_of(image: &MemDevice) -> String {
     let volume = Volume::open(Arc::new(image.fork()), &OpenOptions::default()).expect("open");
     assert_eq!(audit(&volume), Vec::<String>::new());
+    let mut found: Vec<Problem> = Vec::new();
+    let options = CheckOptions { data: DataLevel::Full, ..Default::default() };
+    let report = check(Arc::new(image.fork()), &options, &mut found).expect("check");
+    assert!(report.is_clean(), "{found:?}");
     listing(&volume).expect("listing")
 }
 

@@ -1,0 +1,344 @@
+//! Images that nobody wrote: no bytes make the library panic, hang, write while it reads, or allocate more than the device is
+//! worth.
+//!
+//! `VEXFS_HOSTILE_SAMPLES` sets how many mutations of each kind are tried; 0 means all fields with all values.
+
+#![allow(unsafe_code)] // a counting allocator
+
+mod common;
+mod crash_model;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crash_model::audit::audit;
+use crash_model::tree::read_tree;
+use crash_model::{Random, bytes};
+use image::fields::{Change, encode};
+use image::{GOLDEN, open_anything};
+use vexfs_device::{Device, MemDevice};
+use vexfs_fs::check::{CheckOptions, DataLevel, Problem, check};
+use vexfs_fs::{FsError, OpenOptions, Volume};
+
+#[path = "../../../fuzz/entries/image.rs"]
+mod image;
+
+/// Mutations of each kind, unless the environment asks for more.
+const SAMPLES: usize = 250;
+
+/// Counts the bytes that a thread holds.
+struct Counting;
+
+thread_local! {
+    /// Bytes held, and the most since the last reset.
+    static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
+}
+
+fn count(bytes: isize) {
+    // A thread that is ending has no counter any more, and nothing to count.
+    let _ = HELD.try_with(|held| {
+        let now = held.get().0 + bytes;
+        held.set((now, held.get().1.max(now)));
+    });
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches no memory of it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as isize - layout.size() as isize);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs `work` and returns the most bytes that it held at a time.
+fn peak(work: impl FnOnce()) -> u64 {
+    let before = HELD.with(|held| {
+        held.set((held.get().0, held.get().0));
+        held.get().0
+    });
+    work();
+    (HELD.with(Cell::get).1 - before).max(0) as u64
+}
+
+/// Opens an image, and measures.
+fn open_measured(image: &MemDevice, what: &dyn Fn() -> String) {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| peak(|| open_anything(image))));
+    match done {
+        // The copies of a device in memory, its files mapped one at a time, what is known of each block, and a cache.
+        Ok(held) => assert!(held <= 8 * image.len() + (64 << 20), "{}: {held} bytes held", what()),
+        Err(_) => panic!("{}", what()),
+    }
+}
+
+fn samples() -> usize {
+    match std::env::var("VEXFS_HOSTILE_SAMPLES") {
+        Ok(text) => match text.parse().expect("VEXFS_HOSTILE_SAMPLES is a number") {
+            0 => usize::MAX,
+            number => number,
+        },
+        Err(_) => SAMPLES,
+    }
+}
+
+#[test]
+fn arbitrary_bytes_are_not_a_volume() {
+    let mut random = Random::new(1);
+    for seed in 0..samples().min(20_000) as u64 {
+        let most = 1 << random.below(20);
+        let len = random.below(most) as usize;
+        let mut image = bytes(seed, len);
+        if seed % 2 == 0 && len > 2048 {
+            image[1024..1032].copy_from_slice(&vexfs_format::superblock::MAGIC);
+        }
+        open_measured(&MemDevice::from_bytes(image), &|| format!("{len} bytes of seed {seed}"));
+    }
+}
+
+#[test]
+fn flipped_bits_and_wild_bytes_are_survived() {
+    let mut random = Random::new(2);
+    for n in 0..samples().min(20_000) {
+        let golden = &GOLDEN[n % 2];
+        let image = golden.image.fork();
+        let mut done = Vec::new();
+        for _ in 0..=random.below(8) {
+            // Most of a device is empty: aim at the structures, and at what lies near them.
+            let place = golden.places.all[random.below(golden.places.all.len() as u64) as usize];
+            let at = (place.at + random.below(256)).min(image.len() - 1);
+            let mut byte = [0];
+            image.read_at(at, &mut byte).expect("read");
+            byte[0] = if random.below(2) == 0 { byte[0] ^ 1 << random.below(8) } else { random.next() as u8 };
+            image.write_at(at, &byte).expect("write");
+            done.push((at, byte[0]));
+        }
+        open_measured(&image, &|| format!("golden {} with {done:?}", n % 2));
+    }
+}
+
+#[test]
+fn sealing_what_is_sound_changes_nothing() {
+    for golden in GOLDEN.iter() {
+        let image = golden.image.fork();
+        for (place, structure) in golden.places.all.iter().enumerate() {
+            for field in 0..structure.fields.len() {
+                let (value, _) = golden.places.value(&image, place, field);
+                golden.places.change(&image, Change { place, field, value, sealed: true });
+            }
+        }
+        let (now, before) = (image.snapshot(), golden.image.snapshot());
+        let differing = now.iter().zip(&before).position(|(a, b)| a != b);
+        assert_eq!(differing, None, "something is sealed otherwise than the library does");
+    }
+}
+
+/// Values that a field of `size` bytes with `value` may not expect.
+fn values(value: u64, size: usize, random: &mut Random) -> Vec<u64> {
+    let ones = u64::MAX >> (64 - size * 8);
+    let mut values = vec![0, ones, value.wrapping_add(1), value.wrapping_sub(1), value ^ 1];
+    values.extend([value ^ (ones ^ ones >> 1), ones >> 1, ones / 4096, value << 12, random.next(), 1]);
+    values.into_iter().map(|v| v & ones).filter(|v| *v != value).collect()
+}
+
+#[test]
+fn every_field_may_hold_anything_under_a_right_checksum() {
+    let mut random = Random::new(3);
+    let mut all = Vec::new();
+    for (which, golden) in GOLDEN.iter().enumerate() {
+        for (place, structure) in golden.places.all.iter().enumerate() {
+            for field in 0..structure.fields.len() {
+                let (value, size) = golden.places.value(&golden.image, place, field);
+                let changes = values(value, size, &mut random).into_iter();
+                all.extend(changes.map(|value| (which, Change { place, field, value, sealed: true })));
+            }
+        }
+    }
+    let total = all.len();
+    // One of each kind of structure and field at least: the order is random, the share even.
+    (0..total).for_each(|n| all.swap(n, n + random.below((total - n) as u64) as usize));
+    let limit = samples().saturating_mul(8).min(total);
+    for (which, change) in &all[..limit] {
+        open_changed(*which, &[*change]);
+    }
+    println!("{limit} of {total} fields with wild values");
+}
+
+#[test]
+fn several_fields_may_hold_anything_at_once() {
+    let mut random = Random::new(4);
+    for _ in 0..samples().min(20_000) {
+        let which = random.below(2) as usize;
+        let golden = &GOLDEN[which];
+        let changes: Vec<Change> = (0..2 + random.below(5))
+            .map(|_| {
+                let place = random.below(golden.places.all.len() as u64) as usize;
+                let field = random.below(golden.places.all[place].fields.len() as u64) as usize;
+                let (value, size) = golden.places.value(&golden.image, place, field);
+                let values = values(value, size, &mut random);
+                let value = values[random.below(values.len() as u64) as usize];
+                Change { place, field, value, sealed: random.below(8) > 0 }
+            })
+            .collect();
+        open_changed(which, &changes);
+    }
+}
+
+fn open_changed(which: usize, changes: &[Change]) {
+    let golden = &GOLDEN[which];
+    let image = golden.image.fork();
+    changes.iter().for_each(|change| golden.places.change(&image, *change));
+    let what = || {
+        let text = |change: &Change| {
+            let place = golden.places.all[change.place];
+            let field = place.fields[change.field].name;
+            format!("{} at {}: {field} = {:#x}, sealed {}", place.name, place.at, change.value, change.sealed)
+        };
+        let seed: Vec<u8> =
+            std::iter::once(which as u8).chain(changes.iter().flat_map(|c| encode(*c))).collect();
+        let texts: Vec<String> = changes.iter().map(text).collect();
+        format!("golden {which} with {}; seed for the fuzzer {seed:?}", texts.join(", "))
+    };
+    open_measured(&image, &what);
+    let options = CheckOptions { data: DataLevel::Full, ..Default::default() };
+    let report = check(Arc::new(image.fork()), &options, &mut Vec::<Problem>::new());
+    if report.is_ok_and(|report| report.is_clean()) {
+        let volume = Volume::open(Arc::new(image), &OpenOptions::default());
+        let volume = volume.unwrap_or_else(|e| panic!("{}: clean, but {e}", what()));
+        assert_eq!(audit(&volume), Vec::<String>::new(), "{}: clean, but", what());
+        match read_tree(&volume) {
+            // A collection with a feature that only newer tools know is none the worse for it.
+            Ok(_) | Err(FsError::Incompatible(_)) => {}
+            Err(e) => panic!("{}: clean, but {e}", what()),
+        }
+    }
+}
+
+#[test]
+fn an_image_may_be_cut_off_anywhere() {
+    let mut random = Random::new(5);
+    for golden in GOLDEN.iter() {
+        let whole = golden.image.snapshot();
+        let lengths = [0, 1, 1023, 1024, 2047, 2048, 4095, 4096, 8192, whole.len() - 1, whole.len() - 4096];
+        let wild = (0..samples().min(500) / 10).map(|_| random.below(whole.len() as u64) as usize);
+        for len in lengths.into_iter().chain(wild) {
+            let image = MemDevice::from_bytes(whole[..len].to_vec());
+            open_measured(&image, &|| format!("cut off at {len}"));
+            let opened = Volume::open(Arc::new(image), &OpenOptions::default());
+            assert!(opened.is_err(), "cut off at {len}, and nobody noticed");
+        }
+    }
+}
+
+#[test]
+fn blocks_may_lie_elsewhere_twice_or_nowhere() {
+    let mut random = Random::new(6);
+    for n in 0..samples().min(20_000) {
+        let golden = &GOLDEN[n % 2];
+        let image = golden.image.fork();
+        let mut block =
+            || golden.places.all[random.below(golden.places.all.len() as u64) as usize].at / 4096 * 4096;
+        let (a, b) = (block(), block());
+        let (mut first, mut second) = (vec![0; 4096], vec![0; 4096]);
+        image.read_at(a, &mut first).expect("read");
+        image.read_at(b, &mut second).expect("read");
+        image.write_at(b, &first).expect("write");
+        match n % 3 {
+            0 => image.write_at(a, &second).expect("write"),
+            1 => image.zero(a, 4096).expect("zero"),
+            _ => {}
+        }
+        open_measured(&image, &|| {
+            format!("golden {}: blocks {} and {}, {}", n % 2, a / 4096, b / 4096, n % 3)
+        });
+    }
+}
+
+#[test]
+fn the_seeds_of_the_fuzzer_are_survived() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/fuzz/image");
+    let mut seeds: Vec<PathBuf> =
+        std::fs::read_dir(folder).expect("seeds").map(|entry| entry.expect("entry").path()).collect();
+    seeds.sort();
+    assert!(!seeds.is_empty());
+    for seed in seeds {
+        let data = std::fs::read(&seed).expect("seed");
+        let held = peak(|| image::run(&data));
+        assert!(held < 256 << 20, "{}: {held} bytes held", seed.display());
+    }
+}
+
+#[test]
+fn a_damaged_transaction_is_not_replayed_and_not_overwritten() {
+    let golden = &GOLDEN[1];
+    let in_log = golden.places.all.iter().filter(|place| matches!(place.name, "tag" | "revoked"));
+    let mut noticed = 0;
+    for place in in_log {
+        let image = Arc::new(golden.image.fork());
+        let mut byte = [0];
+        image.read_at(place.at, &mut byte).expect("read");
+        image.write_at(place.at, &[byte[0] ^ 1]).expect("write");
+        // An image behind a descriptor, not the descriptor: the transaction is whole but for its contents.
+        let image = if place.name == "tag" {
+            let image = Arc::new(golden.image.fork());
+            let at = place.at / 4096 * 4096 + 4096 + 100;
+            image.read_at(at, &mut byte).expect("read");
+            image.write_at(at, &[byte[0] ^ 1]).expect("write");
+            image
+        } else {
+            image
+        };
+        let reading = Volume::open(image.clone(), &OpenOptions::default()).expect("reading goes on");
+        let before = image.snapshot();
+        let writing = Volume::open(image.clone(), &OpenOptions { write: true, ..Default::default() });
+        if reading.report().journal_damage.is_some() {
+            noticed += 1;
+            assert!(matches!(writing, Err(FsError::JournalDamaged { .. })), "{writing:?}");
+            assert!(image.snapshot() == before, "a damaged journal was touched");
+        }
+    }
+    assert!(noticed > 0, "no damage was noticed");
+}
+
+#[test]
+fn a_superblock_in_the_log_may_hold_anything() {
+    let golden = &GOLDEN[1];
+    let mut random = Random::new(7);
+    let logged = golden.places.all.iter().enumerate().filter(|(_, place)| place.name == "logged superblock");
+    let mut count = 0;
+    for (place, structure) in logged {
+        for field in 0..structure.fields.len() {
+            let (value, size) = golden.places.value(&golden.image, place, field);
+            let mut all = values(value, size, &mut random);
+            // The smallest journal there is: what was read of the log lies outside.
+            all.extend((structure.fields[field].name == "journal_blocks").then_some(8));
+            for value in all {
+                open_changed(1, &[Change { place, field, value, sealed: true }]);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 1000, "{count}");
+}
