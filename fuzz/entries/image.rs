@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
-use vexfs_device::{Device, MemDevice, RecordDevice};
+use vexfs_device::{MemDevice, RecordDevice};
 use vexfs_format::codes::InodeKind;
 use vexfs_format::{BlockNo, GroupNo, InodeNo};
 use vexfs_fs::check::{self, CheckOptions, DataLevel, Problem, quick};
@@ -18,6 +18,7 @@ use vexfs_fs::txn::transaction::Transaction;
 use vexfs_fs::{BlockSource, FsError, OpenOptions, Result, Volume, alloc, dir, inode};
 
 #[path = "image_fields.rs"]
+#[allow(dead_code)] // the tests name places and make seeds, the fuzzer does not
 pub(crate) mod fields;
 #[allow(dead_code, unreachable_pub)] // packing is for the recipe
 #[path = "../../crates/vexfs-fs/tests/golden_image/packed.rs"]
