@@ -205,8 +205,20 @@ impl Run<'_> {
             self.mark_damaged(found, replay);
             return Ok(());
         }
-        // A check that reads the structure alone is no complete one.
-        if !self.args.writes() || replay.refused.is_some() || data == DataLevel::None {
+        if !self.args.writes() || replay.refused.is_some() {
+            return Ok(());
+        }
+        // The damage that was met may be in what this check did not read.
+        let is_complete = match data {
+            DataLevel::None => false,
+            DataLevel::Meta => !found.marked_damaged,
+            DataLevel::Full => true,
+        };
+        if !is_complete {
+            if found.marked_damaged {
+                let name = self.name();
+                self.report.message(format!("{name}: stays marked as damaged; --data=full finds out"));
+            }
             return Ok(());
         }
         let mut volume = self.open_for_writing()?;
