@@ -61,18 +61,18 @@ pub(crate) fn import(
     }
     let mut writer = txn.write_file(parent, place.name.as_bytes())?;
     if let Some(len) = len {
-        hint_if_full(writer.reserve(&mut txn, len))?;
+        hint_if_full(writer.reserve(&mut txn, len), &untouched)?;
     }
-    let mut chunks = Ahead::start(untouched, 1, move |sender| read_chunks(file, &sender))?;
+    let mut chunks = Ahead::start(&untouched, 1, move |sender| read_chunks(file, &sender))?;
     let mut total = 0;
     while let Some(chunk) = chunks.next()? {
         let chunk = chunk.with_context(|| format!("{shown}: cannot be read behind byte {total}"))?;
-        hint_if_full(writer.write(&mut txn, &chunk))?;
+        hint_if_full(writer.write(&mut txn, &chunk), &untouched)?;
         total += chunk.len() as u64;
         progress.add(chunk.len() as u64);
     }
-    hint_if_full(writer.finish(&mut txn))?;
-    hint_if_full(txn.commit())?;
+    hint_if_full(writer.finish(&mut txn), &untouched)?;
+    hint_if_full(txn.commit(), &untouched)?;
     Ok(total)
 }
 

@@ -11,7 +11,6 @@ use crate::target::{Place, Target};
 
 /// What an import that ends early leaves.
 pub(crate) const UNTOUCHED: &str = "nothing was changed";
-const FULL_HINT: &str = "nothing was changed; make room, or use a larger device";
 
 /// What was added.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,32 +33,35 @@ pub(crate) fn import(args: &Args, volume: &mut Volume, report: &Report) -> anyho
     };
     let mut appender = Appender::open(&mut txn, path, ino)?;
     if let Some(rows) = total {
-        hint_if_full(appender.reserve(&mut txn, rows))?;
+        hint_if_full(appender.reserve(&mut txn, rows), UNTOUCHED)?;
     }
     let progress = report.progress("importing", Unit::Count("rows"), total);
     let mut slabs = Slabs::start(input, args.memory, args.threads.count().get(), UNTOUCHED)?;
     let mut added = Added::default();
     while let Some(slab) = slabs.next()? {
         let pushed = appender.push(&mut txn, &slab.bytes, slab.identities.as_row_ids());
-        hint_if_full(pushed).with_context(|| format!("{}: rows from {} on", slab.file, slab.first))?;
+        hint_if_full(pushed, UNTOUCHED)
+            .with_context(|| format!("{}: rows from {} on", slab.file, slab.first))?;
         added.rows += slab.rows as u64;
         added.bytes += slab.bytes.len() as u64;
         progress.add(slab.rows as u64);
         slabs.give_back(slab);
     }
-    hint_if_full(appender.finish(&mut txn)).map_err(|e| naming.explain(e))?;
+    hint_if_full(appender.finish(&mut txn), UNTOUCHED).map_err(|e| naming.explain(e))?;
     drop(progress);
     if signals::interrupted() {
         return Err(Interrupted::new(UNTOUCHED).into());
     }
-    hint_if_full(txn.commit())?;
+    hint_if_full(txn.commit(), UNTOUCHED)?;
     Ok(added)
 }
 
-/// A full device is no fault of the input: says what can be done.
-pub(crate) fn hint_if_full<T>(result: vexfs_fs::Result<T>) -> anyhow::Result<T> {
+/// A full device is no fault of the input: says what can be done, after what is left (`nothing was changed`).
+pub(crate) fn hint_if_full<T>(result: vexfs_fs::Result<T>, untouched: &str) -> anyhow::Result<T> {
     match result {
-        Err(error @ FsError::NoSpace { .. }) => Err(error).hint(FULL_HINT),
+        Err(error @ FsError::NoSpace { .. }) => {
+            Err(error).hint(format!("{untouched}; make room, or use a larger device"))
+        }
         other => Ok(other?),
     }
 }

@@ -127,7 +127,7 @@ fn agrees<T: PartialEq + std::fmt::Display>(
 ) -> Result<(), Usage> {
     match asked {
         Some(asked) if asked != has => Err(Usage::new(format!(
-            "{flag} {asked}: collection {name} exists with {has}; leave the flag out"
+            "{flag} {asked}: collection {name} exists with {has}; leave the flag out, or name another collection with -c"
         ))),
         _ => Ok(()),
     }
