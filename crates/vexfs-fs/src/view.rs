@@ -1,8 +1,9 @@
 //! Reading file contents: one contiguous slice over the extents, each block verified before its first use.
 
+mod shelves;
+
 use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use vexfs_device::{Mapping, Run as ByteRun};
 use vexfs_format::error::{At, Corrupt, Damage, Structure};
@@ -15,6 +16,7 @@ use crate::error::Result;
 use crate::extents::ExtentMap;
 use crate::source::BlockSource;
 use crate::volume::Volume;
+use shelves::{Bits, Shelves};
 
 /// The contents of one file.
 ///
@@ -31,9 +33,9 @@ pub struct FileView {
     map: ExtentMap,
     sums: SumsView,
     /// A bit for each data block that was verified.
-    verified: Vec<AtomicU64>,
+    verified: Bits,
     /// A bit for each window of [`WINDOW_BYTES`] whose pages were brought in.
-    present: Vec<AtomicU64>,
+    present: Bits,
 }
 
 /// Bytes brought in at a time by a reader that goes from front to back: a call into the system for each costs nothing then.
@@ -43,7 +45,7 @@ pub const WINDOW_BYTES: u64 = 2 << 20;
 #[derive(Debug)]
 struct SumsView {
     bytes: Mapping,
-    decoded: Vec<OnceLock<Vec<u32>>>,
+    decoded: Shelves<OnceLock<Vec<u32>>>,
 }
 
 impl Volume {
@@ -58,13 +60,6 @@ impl Volume {
         let sums_blocks = blocks.div_ceil(sums::capacity(block_size));
         let data = self.map_range(inode, &map, 0, blocks)?;
         let bytes = self.map_range(inode, &map, SUMS_BASE, SUMS_BASE + sums_blocks)?;
-        let mut decoded = Vec::new();
-        decoded.resize_with(sums_blocks as usize, OnceLock::new);
-        let bits = |count: u64| {
-            let mut words = Vec::new();
-            words.resize_with(count.div_ceil(64) as usize, AtomicU64::default);
-            words
-        };
         Ok(FileView {
             data,
             size: inode.size.get(),
@@ -73,9 +68,9 @@ impl Volume {
             generation: inode.generation.get(),
             seed: self.seed(),
             map,
-            sums: SumsView { bytes, decoded },
-            verified: bits(blocks),
-            present: bits(inode.size.get().div_ceil(WINDOW_BYTES)),
+            sums: SumsView { bytes, decoded: Shelves::new(sums_blocks) },
+            verified: Bits::new(blocks),
+            present: Bits::new(inode.size.get().div_ceil(WINDOW_BYTES)),
         })
     }
 
@@ -154,12 +149,12 @@ impl FileView {
     /// A window that cannot be read whole is left alone: its blocks are then brought in, or fail, one by one.
     pub fn bring_in(&self, at: u64) {
         let window = at / WINDOW_BYTES;
-        if at >= self.size || is_set(&self.present, window) {
+        if at >= self.size || self.present.is_set(window) {
             return;
         }
         let end = ((window + 1) * WINDOW_BYTES).min(self.data.len() as u64);
         if self.data.populate((window * WINDOW_BYTES) as usize..end as usize).is_ok() {
-            set(&self.present, window);
+            self.present.set(window);
         }
     }
 
@@ -202,12 +197,12 @@ impl FileView {
     }
 
     fn is_verified(&self, block: u64) -> bool {
-        is_set(&self.verified, block)
+        self.verified.is_set(block)
     }
 
     fn is_present(&self, bytes: &Range<usize>) -> bool {
         let windows = bytes.start as u64 / WINDOW_BYTES..(bytes.end as u64).div_ceil(WINDOW_BYTES);
-        windows.into_iter().all(|window| is_set(&self.present, window))
+        windows.into_iter().all(|window| self.present.is_set(window))
     }
 
     fn verify_run(&self, blocks: Range<u64>) -> Result<()> {
@@ -232,7 +227,7 @@ impl FileView {
                         Corrupt::new(Structure::Data, at, Damage::Checksum { stored, computed }).into()
                     );
                 }
-                set(&self.verified, logical);
+                self.verified.set(logical);
             }
             at = end;
         }
@@ -241,36 +236,23 @@ impl FileView {
 
     /// The checksums in checksum block `index`.
     fn sums(&self, index: u64) -> Result<&[u32]> {
-        let slot = &self.sums.decoded[index as usize];
+        let missing = || {
+            let at = At::FileBlock { inode: self.ino.get(), logical: SUMS_BASE + index };
+            let expected = "a mapping for each checksum block";
+            Corrupt::new(Structure::SumsBlock, at, Damage::Field { name: "extents", found: index, expected })
+        };
+        let slot = self.sums.decoded.get(index).ok_or_else(missing)?;
         if let Some(sums) = slot.get() {
             return Ok(sums);
         }
         let size = self.block_size;
         let range = index as usize * size..(index as usize + 1) * size;
         self.sums.bytes.populate(range.clone())?;
-        let Some(place) = self.map.lookup(SUMS_BASE + index) else {
-            let at = At::FileBlock { inode: self.ino.get(), logical: SUMS_BASE + index };
-            let damage = Damage::Field {
-                name: "extents",
-                found: index,
-                expected: "a mapping for each checksum block",
-            };
-            return Err(Corrupt::new(Structure::SumsBlock, at, damage).into());
-        };
+        let place = self.map.lookup(SUMS_BASE + index).ok_or_else(missing)?;
         let blocks = self.size.div_ceil(size as u64);
         let capacity = sums::capacity(size);
         let needed = (blocks - index * capacity).min(capacity);
         let decoded = sums::decode(&self.sums.bytes[range], place, self.ino, index, needed, self.seed)?;
         Ok(slot.get_or_init(|| decoded))
-    }
-}
-
-fn is_set(words: &[AtomicU64], bit: u64) -> bool {
-    words.get((bit / 64) as usize).is_some_and(|word| word.load(Ordering::Acquire) >> (bit % 64) & 1 == 1)
-}
-
-fn set(words: &[AtomicU64], bit: u64) {
-    if let Some(word) = words.get((bit / 64) as usize) {
-        word.fetch_or(1 << (bit % 64), Ordering::Release);
     }
 }

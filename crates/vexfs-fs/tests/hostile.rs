@@ -18,15 +18,21 @@ use crash_model::tree::read_tree;
 use crash_model::{Random, bytes};
 use image::fields::{Change, encode};
 use image::{GOLDEN, open_anything};
-use vexfs_device::{Device, MemDevice};
+use vexfs_device::{Device, FileDevice, MemDevice, OpenOptions as DeviceOptions};
+use vexfs_format::extent::{NodeEntries, Run, SUMS_BASE};
+use vexfs_format::inode::Root;
+use vexfs_format::{BlockNo, InodeNo, LogicalBlock, Seed, sums};
 use vexfs_fs::check::{CheckOptions, DataLevel, Problem, check};
-use vexfs_fs::{FsError, OpenOptions, Volume};
+use vexfs_fs::path::{LastLink, resolve};
+use vexfs_fs::{FsError, OpenOptions, Volume, inode, mkfs};
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::U64;
 
 #[path = "../../../fuzz/entries/image.rs"]
 mod image;
 
 /// Mutations of each kind, unless the environment asks for more.
-const SAMPLES: usize = 250;
+const SAMPLES: usize = 100;
 
 /// Counts the bytes that a thread holds.
 struct Counting;
@@ -341,4 +347,57 @@ fn a_superblock_in_the_log_may_hold_anything() {
         }
     }
     assert!(count > 1000, "{count}");
+}
+
+#[test]
+fn a_file_that_is_said_to_be_huge_costs_what_is_read_of_it() {
+    const BYTES: u64 = 512 << 30;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    if let Err(e) = file.as_file().set_len(BYTES) {
+        return println!("skipped: no sparse file of {BYTES} bytes can be made here: {e}");
+    }
+    let open = || -> Arc<dyn Device> {
+        Arc::new(FileDevice::open(file.path(), DeviceOptions::read_write()).expect("device"))
+    };
+    let mut options = common::options(BYTES, 4096);
+    options.geometry.inodes = Some(1 << 16);
+    mkfs::format(open(), &options).expect("mkfs");
+    let device = open();
+    let mut volume = common::open_rw(&device);
+    common::put_file(&mut volume, InodeNo::ROOT, b"huge", &[1; 4096]).expect("file");
+    let mut huge = resolve(&volume, "huge", LastLink::Keep).expect("inode");
+    let place = inode::locate(&volume, huge.number()).expect("place");
+    volume.close().expect("close");
+    // 384 GiB behind the block that is there, and checksum blocks in empty space.
+    let first = match huge.root(BYTES / 4096).expect("root") {
+        Root::Extents(runs) => runs[0].start,
+        other => panic!("{other:?}"),
+    };
+    let (len, sums) = (3_u32 << 25, (3_u64 << 25).div_ceil(sums::capacity(4096)) as u32);
+    let data = Run { logical: LogicalBlock(0), start: first, len };
+    let of_sums =
+        Run { logical: LogicalBlock(SUMS_BASE), start: BlockNo(first.get() + u64::from(len)), len: sums };
+    huge.set_root(&NodeEntries::Leaf(vec![data, of_sums]), 0);
+    huge.size = U64::new(u64::from(len) * 4096);
+    huge.seal(Seed::of_uuid(&common::UUID));
+    device.write_at(place.block.get() * 4096 + place.offset as u64, huge.as_bytes()).expect("write");
+    drop(device);
+    let device: Arc<dyn Device> =
+        Arc::new(FileDevice::open(file.path(), DeviceOptions::read_only()).expect("device"));
+    let held = peak(|| {
+        let volume = common::open_ro(&device);
+        let view = volume.view(&huge).expect("mapped");
+        assert_eq!(view.len(), 3 << 37);
+        for at in [0, 1 << 38, view.len() - 1] {
+            view.bytes(at..at + 10).expect_err("its checksums are not there");
+        }
+    });
+    assert!(held < 8 << 20, "{held} bytes held for a file of which nothing was read");
+    let held = peak(|| {
+        let mut found: Vec<Problem> = Vec::new();
+        let report = check(device.clone(), &CheckOptions::default(), &mut found).expect("check");
+        assert!(!report.is_clean());
+    });
+    // A bit for each block of the device, and what the check holds at a time.
+    assert!(held < BYTES / 4096 / 8 + (160 << 20), "{held} bytes held by the check");
 }
