@@ -24,6 +24,7 @@
 mod dtype;
 mod error;
 mod flat;
+pub mod index;
 mod metric;
 mod neighbor;
 pub mod reference;
