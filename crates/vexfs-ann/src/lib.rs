@@ -29,6 +29,12 @@ mod metric;
 mod neighbor;
 pub mod reference;
 mod simd;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "what index kinds are built with; they use it one after the other"
+)]
+mod tile;
 mod vectors;
 
 pub use dtype::DType;

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use crate::neighbor::TopK;
-use crate::simd::codes::{CodeRows, RowCode};
+use crate::simd::codes::{CODE_MAX, CodeRows, RowCode};
 use crate::simd::element::{BF16, Element, F16, F32, I8, U8};
 use crate::simd::tile::{PANEL, QueryTerms, RowTerms, Survivor, Tile};
 use crate::simd::{Block32, Level};
@@ -110,6 +110,7 @@ impl<'q> Batch<'q> {
         level.run(CodeRows {
             rows: block.vectors.bytes(),
             dim: block.vectors.dim(),
+            most: CODE_MAX,
             element: PhantomData::<E>,
             codes: &mut self.codes,
             coded: &mut self.row_codes,

@@ -208,7 +208,7 @@ mod tests {
     use std::marker::PhantomData;
 
     use super::*;
-    use crate::simd::codes::CodeRows;
+    use crate::simd::codes::{CODE_MAX, CodeRows};
     use crate::simd::element::F32;
     use crate::simd::{Block32, Level};
     use crate::{DType, TopK};
@@ -238,6 +238,7 @@ mod tests {
             Level::best().run(CodeRows::<F32> {
                 rows: &bytes,
                 dim: DIM,
+                most: CODE_MAX,
                 element: PhantomData,
                 codes: &mut codes,
                 coded: &mut coded,

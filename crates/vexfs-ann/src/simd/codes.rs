@@ -1,6 +1,6 @@
-//! Coding a row: each element as one of 96 steps between the row's smallest and largest.
+//! Coding a row: each element as one of up to 128 steps between the row's smallest and largest.
 //!
-//! A coded row stands for x̂ᵢ = scale · uᵢ + offset with uᵢ in 0 ..= [`CODE_MAX`]; what coding loses is measured, not
+//! A coded row stands for x̂ᵢ = scale · uᵢ + offset with uᵢ in 0 ..= [`CodeRows::most`]; what coding loses is measured, not
 //! estimated: [`RowCode::residual`] is |x − x̂|².
 
 use std::marker::PhantomData;
@@ -49,6 +49,8 @@ pub(crate) struct CodeRows<'a, E> {
     pub(crate) rows: &'a [u8],
     /// Elements of a row.
     pub(crate) dim: usize,
+    /// Largest code, at most 127: that of a row's largest element.
+    pub(crate) most: u8,
     /// Type of the elements.
     pub(crate) element: PhantomData<E>,
     /// Codes, ⌈d / 32⌉ blocks to a row, zero beyond d.
@@ -73,7 +75,7 @@ impl<E: Element> Job for CodeRows<'_, E> {
         let tail = Tail::new(row_bytes, 8 * E::BYTES);
         for (row, codes) in (0..count).zip(self.codes.chunks_exact_mut(blocks)) {
             widen::<S, E>(simd, &self.rows[row * row_bytes..], row_bytes, tail, self.wide);
-            self.coded.push(code(simd, self.wide, self.dim, codes));
+            self.coded.push(code(simd, self.wide, self.dim, f32::from(self.most), codes));
         }
     }
 }
@@ -105,13 +107,9 @@ pub(crate) fn widen<S: Simd, E: Element>(
 
 /// Codes the first `dim` elements of `wide`, which zeros follow.
 #[inline(always)]
-fn code<S: Simd>(simd: S, wide: &mut [f32], dim: usize, codes: &mut [Block32]) -> RowCode {
+fn code<S: Simd>(simd: S, wide: &mut [f32], dim: usize, most: f32, codes: &mut [Block32]) -> RowCode {
     let (low, high, norm) = extent(simd, wide, dim);
-    let (scale, steps) = if high > low {
-        ((high - low) / f32::from(CODE_MAX), f32::from(CODE_MAX) / (high - low))
-    } else {
-        (0.0, 0.0)
-    };
+    let (scale, steps) = if high > low { ((high - low) / most, most / (high - low)) } else { (0.0, 0.0) };
     // The padding takes code 0 and adds nothing to the residual.
     wide[dim..].fill(low);
 

@@ -55,6 +55,21 @@ impl Level {
         })
     }
 
+    /// Every level of this machine, for tests.
+    ///
+    /// A level the machine lacks is skipped with a printed line; `VEXFS_SIMD_REQUIRE` (`avx2`) turns that into a failure.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        let required = std::env::var("VEXFS_SIMD_REQUIRE").unwrap_or_default();
+        let mut levels = vec![Self::SCALAR];
+        match Self::avx2() {
+            Some(level) => levels.push(level),
+            None if required == "avx2" => panic!("VEXFS_SIMD_REQUIRE=avx2, which this machine lacks"),
+            None => println!("skipped: avx2 on this machine"),
+        }
+        levels
+    }
+
     /// The level's name: what `VEXFS_SIMD` takes.
     pub const fn name(self) -> &'static str {
         match self.0 {

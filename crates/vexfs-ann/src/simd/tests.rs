@@ -1,6 +1,4 @@
 //! Every kernel, at every level of this machine, against f64.
-//!
-//! A level the machine lacks is skipped with a printed line; `VEXFS_SIMD_REQUIRE` (`avx2`) turns that into a failure.
 
 use std::marker::PhantomData;
 
@@ -12,18 +10,6 @@ use super::int::{Byte, IntQuery, Signed, Unsigned};
 use super::tile::{PANEL, Panel, QueryTerms, RowTerms, Survivor, Tile};
 use super::{Block32, Job, Level, Simd};
 use crate::{DType, reference};
-
-/// The levels of this machine.
-fn levels() -> Vec<Level> {
-    let required = std::env::var("VEXFS_SIMD_REQUIRE").unwrap_or_default();
-    let mut levels = vec![Level::SCALAR];
-    match Level::avx2() {
-        Some(level) => levels.push(level),
-        None if required == "avx2" => panic!("VEXFS_SIMD_REQUIRE=avx2, which this machine lacks"),
-        None => println!("skipped: avx2 on this machine"),
-    }
-    levels
-}
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 struct Random(u64);
@@ -81,7 +67,7 @@ impl<E: Element> Job for Glance<'_, E> {
 
 fn float_kernels_of<E: Element>(dtype: DType) {
     let mut random = Random(1);
-    for level in levels() {
+    for level in Level::all() {
         for dim in 1..=130 {
             let query: Vec<f32> = (0..dim).map(|_| random.float()).collect();
             let row = random.row(dtype, dim);
@@ -145,7 +131,7 @@ impl<B: Byte> Job for Whole<'_, B> {
 
 fn int_kernels_of<B: Byte>(value: impl Fn(u8) -> i16) {
     let mut random = Random(2);
-    for level in levels() {
+    for level in Level::all() {
         for dim in (1..=130).chain([784, 65_536]) {
             for extreme in [false, true] {
                 let (query, mut row) = match extreme {
@@ -192,7 +178,7 @@ impl Job for Differ<'_> {
 #[test]
 fn the_bit_kernel_is_exact() {
     let mut random = Random(3);
-    for level in levels() {
+    for level in Level::all() {
         for size in (1..=130).chain([8192]) {
             let (query, row) = (random.bytes(size), random.bytes(size));
             let want = reference::hamming(&query, &row);
@@ -214,6 +200,7 @@ fn code_rows<E: Element>(level: Level, rows: &[u8], dim: usize) -> (Vec<Block32>
     level.run(CodeRows::<E> {
         rows,
         dim,
+        most: CODE_MAX,
         element: PhantomData,
         codes: &mut codes,
         coded: &mut coded,
@@ -224,7 +211,7 @@ fn code_rows<E: Element>(level: Level, rows: &[u8], dim: usize) -> (Vec<Block32>
 
 fn coding_of<E: Element>(dtype: DType) {
     let mut random = Random(4);
-    for level in levels() {
+    for level in Level::all() {
         for dim in 1..=130 {
             let mut rows = random.row(dtype, dim);
             rows.extend(random.row(dtype, dim));
@@ -267,7 +254,7 @@ fn row_codes_lose_no_more_than_they_say() {
 
 #[test]
 fn a_row_that_is_not_finite_or_too_wide_has_a_residual_that_is_not_either() {
-    for level in levels() {
+    for level in Level::all() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
             for (dim, at) in [(3, 0), (3, 2), (8, 7), (37, 36), (64, 5)] {
                 let mut row = vec![1.0f32; dim];
@@ -294,7 +281,7 @@ fn survive_from(least: f32, rows: usize) -> (Vec<RowTerms>, QueryTerms) {
 #[test]
 fn the_tile_multiplies_codes_exactly_up_to_the_limit_of_its_lanes() {
     let mut random = Random(5);
-    for level in levels() {
+    for level in Level::all() {
         for dim in (1..=130usize).chain([4096]) {
             for (queries, rows) in [(1, 1), (8, 6), (9, 7), (16, 13)] {
                 // Row codes at their largest, query codes alternating by span between the largest sums allowed.
@@ -353,7 +340,7 @@ fn the_tile_multiplies_codes_exactly_up_to_the_limit_of_its_lanes() {
 
 #[test]
 fn the_tile_adds_every_term_and_keeps_what_is_nan() {
-    for level in levels() {
+    for level in Level::all() {
         let row = |scale, offset, sum, radius, size| RowTerms { scale, offset, sum, radius, size };
         let rows = [
             row(2.0, 3.0, 5.0, 7.0, 11.0),

@@ -1,8 +1,8 @@
 //! The tile: coded queries against coded rows, with the selection fused in.
 //!
 //! Six rows meet one panel of sixteen queries (or eight) at a time. Four codes of a row are broadcast to all lanes and
-//! multiplied with four codes of each of eight queries; products are added in i16 over [`LANE_SPAN`] elements, which
-//! [`QUERY_LANE`] proves safe, then widened to i32. What leaves the registers is not the products but the few
+//! multiplied with four codes of each of eight queries; products are added in i16 as long as [`Lanes`] allows, then widened
+//! to i32. What leaves the registers is not the products but the few
 //! pairs whose bound does not rule them out.
 
 use super::codes::LANE_SPAN;
@@ -10,7 +10,7 @@ use super::level::Job;
 use super::vector::{Block32, Simd};
 
 #[cfg(doc)]
-use super::codes::QUERY_LANE;
+use super::codes::{CODE_MAX, QUERY_LANE};
 
 /// Rows that share the loads of a panel: with two vectors of queries, 12 accumulators, 2 operands, 1 broadcast.
 const ROWS: usize = 6;
@@ -69,18 +69,29 @@ impl QueryTerms {
     }
 }
 
+/// Why no lane of products overflows an i16 before it is widened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lanes {
+    /// Row codes are within 0 ..= [`CODE_MAX`] and query codes respect [`QUERY_LANE`]: a lane holds [`LANE_SPAN`] elements.
+    Limited,
+    /// Row codes are within 0 ..= 127 and query codes within ± 64: a lane holds eight elements, four products of at most
+    /// 127 · 64.
+    Free,
+}
+
 /// The coded queries of a panel: for each four elements, one or two [`Block32`] of eight queries each.
 #[derive(Debug, Clone)]
 pub(crate) struct Panel {
     blocks: Vec<Block32>,
     live: usize,
+    lanes: Lanes,
 }
 
 impl Panel {
     /// Interleaves the codes of up to [`PANEL`] queries.
     ///
     /// # Shape
-    /// `codes`: 1 ..= [`PANEL`] slices of d codes; the sums of codes respect [`QUERY_LANE`].
+    /// `codes`: 1 ..= [`PANEL`] slices of d codes, [`Lanes::Limited`].
     pub(crate) fn new(codes: &[Vec<i8>], dim: usize) -> Self {
         let vectors = if codes.len() > 8 { 2 } else { 1 };
         let quads = dim.div_ceil(LANE_SPAN) * QUADS;
@@ -91,7 +102,33 @@ impl Panel {
                 blocks[block].0[query % 8 * 4 + element % 4] = code as u8;
             }
         }
-        Self { blocks, live: codes.len() }
+        Self { blocks, live: codes.len(), lanes: Lanes::Limited }
+    }
+
+    /// Interleaves the codes of up to [`PANEL`] rows, less 64: [`Lanes::Free`] if they are within 0 ..= 127.
+    ///
+    /// # Shape
+    /// `codes`: 1 ..= [`PANEL`] rows of `blocks` blocks, packed.
+    pub(crate) fn of_rows(codes: &[Block32], blocks: usize) -> Self {
+        const HIGH: u32 = 0x4040_4040;
+        let live = codes.len() / blocks;
+        let vectors = if live > 8 { 2 } else { 1 };
+        let mut panel = vec![Block32::ZERO; blocks * QUADS * vectors];
+        for (query, codes) in codes.chunks_exact(blocks).enumerate() {
+            let quads = codes.iter().flat_map(|block| block.0.as_chunks::<4>().0);
+            for (&quad, to) in quads.zip(panel[query / 8..].iter_mut().step_by(vectors)) {
+                // u − 64 in two's complement: bit 6 turned over, and carried into the sign.
+                let turned = u32::from_le_bytes(quad) ^ HIGH;
+                let signed = turned | (turned & HIGH) << 1;
+                to.0.as_chunks_mut::<4>().0[query % 8] = signed.to_le_bytes();
+            }
+        }
+        Self { blocks: panel, live, lanes: Lanes::Free }
+    }
+
+    /// Number of queries.
+    pub(crate) fn live(&self) -> usize {
+        self.live
     }
 }
 
@@ -125,14 +162,19 @@ impl Job for Tile<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        if self.panel.live > 8 { self.rows_of::<S, 2>(simd) } else { self.rows_of::<S, 1>(simd) }
+        match (self.panel.lanes, self.panel.live > 8) {
+            (Lanes::Limited, true) => self.rows_of::<S, 2, QUADS>(simd),
+            (Lanes::Limited, false) => self.rows_of::<S, 1, QUADS>(simd),
+            (Lanes::Free, true) => self.rows_of::<S, 2, 2>(simd),
+            (Lanes::Free, false) => self.rows_of::<S, 1, 2>(simd),
+        }
     }
 }
 
 impl Tile<'_> {
-    /// All rows, with `VECTORS` vectors of eight queries.
+    /// All rows, with `VECTORS` vectors of eight queries and `RUN` quads to a lane.
     #[inline(always)]
-    fn rows_of<S: Simd, const VECTORS: usize>(mut self, simd: S) {
+    fn rows_of<S: Simd, const VECTORS: usize, const RUN: usize>(mut self, simd: S) {
         let blocks = self.panel.blocks.len() / (QUADS * VECTORS);
         let live = (1u32 << self.panel.live) - 1;
         let mut first = 0;
@@ -141,7 +183,7 @@ impl Tile<'_> {
             let last = self.rows.len() - 1;
             let row = move |i: usize| (first + i).min(last);
             let codes = std::array::from_fn(|i| &self.codes[row(i) * blocks..][..blocks]);
-            let products = multiply::<S, VECTORS>(simd, codes, &self.panel.blocks);
+            let products = multiply::<S, VECTORS, RUN>(simd, codes, &self.panel.blocks);
             let ruled_out = self.ruled_out(simd, row, &products);
             for i in 0..ROWS.min(self.rows.len() - first) {
                 let survivors = live & !ruled_out[i];
@@ -230,12 +272,12 @@ impl<V: Copy> Terms<V> {
     }
 }
 
-/// Σ of the products of codes, of six rows with each query of a panel.
+/// Σ of the products of codes, of six rows with each query of a panel; lanes are widened every `RUN` quads.
 ///
 /// # Shape
 /// `rows`: b blocks each; `panel`: b · [`QUADS`] · `VECTORS` blocks.
 #[inline(always)]
-fn multiply<S: Simd, const VECTORS: usize>(
+fn multiply<S: Simd, const VECTORS: usize, const RUN: usize>(
     simd: S,
     rows: [&[Block32]; ROWS],
     panel: &[Block32],
@@ -243,20 +285,22 @@ fn multiply<S: Simd, const VECTORS: usize>(
     let mut sums = [[simd.zero_i32(); VECTORS]; ROWS];
     let rows = rows.map(|row| &row[..rows[0].len()]);
     for (block, panel) in (0..rows[0].len()).zip(panel.chunks_exact(QUADS * VECTORS)) {
-        let mut lanes = [[simd.zero_i16(); VECTORS]; ROWS];
-        for quad in 0..QUADS {
-            let queries: [S::Bytes; VECTORS] =
-                std::array::from_fn(|vector| simd.load_bytes(&panel[quad * VECTORS + vector]));
-            for (row, lanes) in rows.iter().zip(&mut lanes) {
-                let code = simd.splat_bytes(row[block].0.as_chunks::<4>().0[quad]);
-                for (lanes, &queries) in lanes.iter_mut().zip(&queries) {
-                    *lanes = simd.add_i16(*lanes, simd.dot_u8_i8(code, queries));
+        for first in (0..QUADS).step_by(RUN) {
+            let mut lanes = [[simd.zero_i16(); VECTORS]; ROWS];
+            for quad in first..first + RUN {
+                let queries: [S::Bytes; VECTORS] =
+                    std::array::from_fn(|vector| simd.load_bytes(&panel[quad * VECTORS + vector]));
+                for (row, lanes) in rows.iter().zip(&mut lanes) {
+                    let code = simd.splat_bytes(row[block].0.as_chunks::<4>().0[quad]);
+                    for (lanes, &queries) in lanes.iter_mut().zip(&queries) {
+                        *lanes = simd.add_i16(*lanes, simd.dot_u8_i8(code, queries));
+                    }
                 }
             }
-        }
-        for (sums, lanes) in sums.iter_mut().zip(&lanes) {
-            for (sum, &lanes) in sums.iter_mut().zip(lanes) {
-                *sum = simd.add_i32(*sum, simd.pair_sum_i16(lanes));
+            for (sums, lanes) in sums.iter_mut().zip(&lanes) {
+                for (sum, &lanes) in sums.iter_mut().zip(lanes) {
+                    *sum = simd.add_i32(*sum, simd.pair_sum_i16(lanes));
+                }
             }
         }
     }
