@@ -21,6 +21,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod calibrate;
 mod dtype;
 mod error;
 mod flat;
@@ -28,6 +29,7 @@ pub mod index;
 mod metric;
 mod neighbor;
 pub mod reference;
+mod rng;
 mod simd;
 #[allow(
     dead_code,
