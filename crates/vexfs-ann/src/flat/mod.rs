@@ -2,6 +2,7 @@
 //!
 //! - [`queries`]: what to look for, prepared once.
 //! - [`scan`]: the scan, fed with rows piece by piece; its answer is ground truth.
+//! - [`picked`]: some rows here and there, by their full elements.
 //! - [`stream`]: one query against rows as they come by, at the speed of memory.
 //! - [`glance`]: what one pass over a row tells, and the proof of what it rules out.
 //! - [`batch`]: many queries against the same rows, by the tile of small integer codes.
@@ -10,9 +11,13 @@
 mod batch;
 mod coding;
 mod glance;
+#[allow(dead_code, reason = "what index kinds decide with")]
+mod picked;
 mod queries;
 mod scan;
 mod stream;
 
+#[allow(unused_imports, reason = "what index kinds decide with")]
+pub(crate) use picked::offer_rows;
 pub use queries::Queries;
 pub use scan::ExactScan;

@@ -35,48 +35,65 @@ impl Rows<'_> {
     }
 }
 
+/// Where a pass finds the rows it picks.
+pub(super) trait Place<'a> {
+    /// Number and bytes of the row at `index`, with or without what follows it in memory; `None` to pass it over.
+    fn row<S: Simd>(&mut self, simd: S, index: usize) -> Option<(u64, &'a [u8])>;
+}
+
+impl<'a> Place<'a> for Rows<'a> {
+    #[inline(always)]
+    fn row<S: Simd>(&mut self, _: S, index: usize) -> Option<(u64, &'a [u8])> {
+        if self.is_deleted(index) {
+            return None;
+        }
+        Some((self.number(index), &self.vectors.bytes()[index * self.vectors.row_bytes()..]))
+    }
+}
+
 /// Offers the vectors of `rows` at `picks` to `top`, by their distance from one of `queries`.
 ///
 /// `ahead`: how many bytes behind a row to ask for while it is looked at; 0 for rows that are in cache. `wide` is scratch
 /// space.
-pub(super) fn scan(
+pub(super) fn scan<'a>(
     level: Level,
     (queries, query): (&Queries, usize),
-    rows: Rows<'_>,
+    rows: impl Place<'a>,
     picks: impl Iterator<Item = usize>,
     ahead: usize,
     top: &mut TopK,
     wide: &mut Vec<f32>,
 ) {
     let (dim, metric) = (queries.dim(), queries.metric());
-    let pass = Pass { rows, picks, ahead, top };
+    let row_bytes = queries.dtype().row_bytes(dim);
+    let pass = Pass { rows, picks, row_bytes, ahead, top };
     if metric == Metric::Hamming {
-        let query = BitQuery::new(queries.bits(query), rows.vectors.row_bytes(), ahead);
+        let query = BitQuery::new(queries.bits(query), row_bytes, ahead);
         return level.run(pass.with(Hamming::new(query)));
     }
     if let Some(ints) = queries.ints(query) {
         let kernel = IntQuery::new(ints, dim, ahead);
         return match queries.dtype() {
-            DType::I8 => whole::<Signed, _>(level, kernel, metric, queries.norm(query), pass),
-            _ => whole::<Unsigned, _>(level, kernel, metric, queries.norm(query), pass),
+            DType::I8 => whole::<Signed, _, _>(level, kernel, metric, queries.norm(query), pass),
+            _ => whole::<Unsigned, _, _>(level, kernel, metric, queries.norm(query), pass),
         };
     }
     match queries.dtype() {
-        DType::F32 => float::<F32, _>(level, queries, query, pass, wide),
-        DType::F16 => float::<F16, _>(level, queries, query, pass, wide),
-        DType::BF16 => float::<BF16, _>(level, queries, query, pass, wide),
-        DType::I8 => float::<I8, _>(level, queries, query, pass, wide),
-        DType::U8 => float::<U8, _>(level, queries, query, pass, wide),
+        DType::F32 => float::<F32, _, _>(level, queries, query, pass, wide),
+        DType::F16 => float::<F16, _, _>(level, queries, query, pass, wide),
+        DType::BF16 => float::<BF16, _, _>(level, queries, query, pass, wide),
+        DType::I8 => float::<I8, _, _>(level, queries, query, pass, wide),
+        DType::U8 => float::<U8, _, _>(level, queries, query, pass, wide),
         DType::B1 => unreachable!("bits have no metric but Hamming"),
     }
 }
 
-fn whole<B: Byte, I: Iterator<Item = usize>>(
+fn whole<'a, B: Byte, P: Place<'a>, I: Iterator<Item = usize>>(
     level: Level,
     query: IntQuery<'_>,
     metric: Metric,
     norm: f64,
-    pass: Pass<'_, I>,
+    pass: Pass<'_, P, I>,
 ) {
     if metric == Metric::Cosine {
         level.run(pass.with(WholeCosine::<B>::new(query, norm)));
@@ -86,11 +103,11 @@ fn whole<B: Byte, I: Iterator<Item = usize>>(
     }
 }
 
-fn float<E: Element, I: Iterator<Item = usize>>(
+fn float<'a, E: Element, P: Place<'a>, I: Iterator<Item = usize>>(
     level: Level,
     queries: &Queries,
     query: usize,
-    pass: Pass<'_, I>,
+    pass: Pass<'_, P, I>,
     wide: &mut Vec<f32>,
 ) {
     let dim = queries.dim();
@@ -113,43 +130,40 @@ fn float<E: Element, I: Iterator<Item = usize>>(
 }
 
 /// A pass without its kernel.
-struct Pass<'a, I> {
-    rows: Rows<'a>,
+struct Pass<'t, P, I> {
+    rows: P,
     picks: I,
+    row_bytes: usize,
     ahead: usize,
-    top: &'a mut TopK,
+    top: &'t mut TopK,
 }
 
-impl<'a, I: Iterator<Item = usize>> Pass<'a, I> {
-    fn with<K: Kernel>(self, kernel: K) -> Scan<'a, I, K> {
+impl<'t, P, I: Iterator<Item = usize>> Pass<'t, P, I> {
+    fn with<K: Kernel>(self, kernel: K) -> Scan<'t, P, I, K> {
         Scan { pass: self, kernel }
     }
 }
 
-struct Scan<'a, I, K> {
-    pass: Pass<'a, I>,
+struct Scan<'t, P, I, K> {
+    pass: Pass<'t, P, I>,
     kernel: K,
 }
 
-impl<I: Iterator<Item = usize>, K: Kernel> Job for Scan<'_, I, K> {
+impl<'a, P: Place<'a>, I: Iterator<Item = usize>, K: Kernel> Job for Scan<'_, P, I, K> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { pass: Pass { rows, picks, top, .. }, mut kernel } = self;
-        let (bytes, row_bytes) = (rows.vectors.bytes(), rows.vectors.row_bytes());
+        let Self { pass: Pass { mut rows, picks, row_bytes, top, .. }, mut kernel } = self;
         kernel.tighten(top.bound());
         for index in picks {
-            if rows.is_deleted(index) {
-                continue;
-            }
-            let row = &bytes[index * row_bytes..];
+            let Some((number, row)) = rows.row(simd, index) else { continue };
             let glance = kernel.glance(simd, row);
             if kernel.rules_out(glance) {
                 continue;
             }
             let distance = kernel.exact(&row[..row_bytes], glance);
-            if top.offer(rows.number(index), distance) {
+            if top.offer(number, distance) {
                 kernel.tighten(top.bound());
             }
         }

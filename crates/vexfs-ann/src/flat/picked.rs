@@ -1,0 +1,103 @@
+//! Some rows here and there: what an index found by codes, decided by full rows.
+
+use crate::TopK;
+use crate::index::{IndexError, RowSource};
+use crate::simd::{Level, Simd};
+
+use super::Queries;
+use super::stream::{self, Place};
+
+/// Rows asked for before they are looked at: a row far away takes as long to come as some to be compared.
+const AHEAD: usize = 4;
+
+/// Offers `rows`, by their numbers in `source`, to `top`, with their distances from query `query` of `queries`, as the
+/// [`mod@crate::reference`] defines them.
+///
+/// `wide` is scratch space.
+///
+/// # Errors
+/// Those of `source`; [`IndexError::Damaged`] for a row that `source` does not have. `top` has then seen some of the rows.
+pub(crate) fn offer_rows(
+    (queries, query): (&Queries, usize),
+    source: &dyn RowSource,
+    rows: &[u64],
+    top: &mut TopK,
+    wide: &mut Vec<f32>,
+) -> Result<(), IndexError> {
+    assert_eq!(
+        (source.dim(), source.dtype()),
+        (queries.dim(), queries.dtype()),
+        "rows and queries are of one kind"
+    );
+    let row_bytes = queries.dtype().row_bytes(queries.dim());
+    let mut failed = Ok(());
+    let place = Picked { source, rows, row_bytes, count: source.len(), failed: &mut failed };
+    stream::scan(Level::best(), (queries, query), place, 0..rows.len(), 0, top, wide);
+    failed
+}
+
+/// Rows of a source by their numbers.
+struct Picked<'a, 'e> {
+    source: &'a dyn RowSource,
+    rows: &'a [u64],
+    row_bytes: usize,
+    count: u64,
+    failed: &'e mut Result<(), IndexError>,
+}
+
+impl<'a> Place<'a> for Picked<'a, '_> {
+    #[inline(always)]
+    fn row<S: Simd>(&mut self, simd: S, index: usize) -> Option<(u64, &'a [u8])> {
+        if let Some(&later) = self.rows.get(index + AHEAD) {
+            let address = self.source.address(later);
+            (0..self.row_bytes).step_by(64).for_each(|at| simd.prefetch(address.wrapping_add(at)));
+        }
+        let row = self.rows[index];
+        if self.failed.is_err() {
+            return None;
+        }
+        if row >= self.count {
+            *self.failed = Err(IndexError::damaged(0, format!("row {row} of {}", self.count)));
+            return None;
+        }
+        match self.source.rows(row..row + 1) {
+            Ok(one) => Some((row, one.bytes())),
+            Err(error) => {
+                *self.failed = Err(error);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DType, ExactScan, Metric, Vectors};
+
+    #[test]
+    fn picked_rows_have_the_distances_of_a_scan() {
+        let bytes: Vec<u8> = (0..40 * 37).map(|at: u32| ((at * at) >> 3) as u8).collect();
+        let rows = Vectors::new(&bytes, 37, DType::I8).unwrap();
+        let values: Vec<f32> = (0..74).map(|at| at as f32 - 30.5).collect();
+        let queries = Queries::new(&values, 37, DType::I8, Metric::L2).unwrap();
+        let picks = [3u64, 39, 0, 17];
+        let not_picked =
+            (0..40u64).filter(|row| !picks.contains(row)).fold(0, |bits, row| bits | 1u64 << row);
+        let mut scan = ExactScan::new(&queries, 3).unwrap();
+        scan.push(rows, 0, Some(&[not_picked]));
+        let (mut top, mut wide) = (TopK::new(3), Vec::new());
+        offer_rows((&queries, 1), &rows, &picks, &mut top, &mut wide).unwrap();
+        assert_eq!(top.into_sorted(), scan.finish()[1]);
+    }
+
+    #[test]
+    fn rows_that_do_not_exist_are_an_error() {
+        let rows = Vectors::new(&[1, 2, 3], 1, DType::U8).unwrap();
+        let queries = Queries::new(&[1.0], 1, DType::U8, Metric::L2).unwrap();
+        for row in [3, u64::MAX] {
+            let offered = offer_rows((&queries, 0), &rows, &[0, row, 1], &mut TopK::new(3), &mut Vec::new());
+            assert!(matches!(offered, Err(IndexError::Damaged { .. })));
+        }
+    }
+}
