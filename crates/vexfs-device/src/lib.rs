@@ -11,7 +11,7 @@
 //! # Reading order
 //! `device` (the trait), `error`; `open` → `busy` → `lock` → `file` for real devices, with `system` (sysfs, procfs) and
 //! `ioctl` below them; `map` and `sigbus` for reading in place; `discover` for finding devices; `mem`, `fault`, `record`,
-//! `crash` for tests. Unsafe code lives in `ioctl`, `map::region` and `sigbus` only.
+//! `crash` for tests; `undo` for taking work back. Unsafe code lives in `ioctl`, `map::region` and `sigbus` only.
 //!
 //! # Example
 //! ```
@@ -46,6 +46,7 @@ mod random;
 mod record;
 mod sigbus;
 mod system;
+mod undo;
 
 pub use buffer::MAPPING_ALIGN;
 pub use busy::{BusyReason, busy_reason};
@@ -60,3 +61,7 @@ pub use mem::{DISCARDED, MemDevice};
 pub use open::{FileKind, OpenMode, OpenOptions};
 pub use record::{Op, RecordDevice};
 pub use sigbus::install_bus_error_handler;
+pub use undo::{
+    OtherDevice, UndoApply, UndoDevice, UndoError, UndoFile, UndoHeader, UndoIdentity, UndoKind, UndoRecord,
+    UndoReport, UndoStore, apply_undo,
+};
