@@ -23,7 +23,7 @@ _vexfs__import() {
 
     case "${cmd}" in
         vexfs__import)
-            opts="-d -c -p -q -v -h -V --device --offset --collection --ids --keys --dtype --metric --normalize --file --parents --threads --memory --quiet --verbose --json --help --version"
+            opts="-d -c -p -q -v -h -V --device --offset --collection --ids --keys --dtype --metric --normalize --index --file --parents --threads --memory --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -85,6 +85,10 @@ _vexfs__import() {
                     ;;
                 --metric)
                     COMPREPLY=($(compgen -W "l2 cosine ip hamming" -- "${cur}"))
+                    return 0
+                    ;;
+                --index)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --file)

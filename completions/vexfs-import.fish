@@ -13,9 +13,10 @@ complete -c vexfs-import -l metric -d 'Metric of a collection that is created [d
 cosine\t''
 ip\t''
 hamming\t''"
+complete -c vexfs-import -l index -d 'Build this index once the vectors are stored; may be given again' -r
 complete -c vexfs-import -l file -d 'Copy the ordinary file SRC to the path DEST; may be given again' -r -F
 complete -c vexfs-import -l threads -d 'Threads that work at the same time [default: one per processor]' -r
-complete -c vexfs-import -l memory -d 'Memory for rows under way, at most' -r
+complete -c vexfs-import -l memory -d 'Memory to use, at most [default: 256M; for indexes half of what is available]' -r
 complete -c vexfs-import -l normalize -d 'Scale each vector to length 1 before it is stored'
 complete -c vexfs-import -s p -l parents -d 'Create the missing directories of DEST'
 complete -c vexfs-import -s q -l quiet -d 'Say nothing but errors and warnings'

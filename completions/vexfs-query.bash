@@ -23,7 +23,7 @@ _vexfs__query() {
 
     case "${cmd}" in
         vexfs__query)
-            opts="-d -c -k -o -q -v -h -V --device --offset --collection --k --vector --id --exact --threads --ground-truth --stats --output --quiet --verbose --json --help --version"
+            opts="-d -c -k -o -q -v -h -V --device --offset --collection --k --radius --vector --id --index --exact --recall --ef --nprobe --probes --rerank --threads --ground-truth --stats --output --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -57,11 +57,39 @@ _vexfs__query() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --radius)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --vector)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --recall)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ef)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nprobe)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --probes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rerank)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

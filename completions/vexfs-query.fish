@@ -1,9 +1,16 @@
 complete -c vexfs-query -s d -l device -d 'Block device, image file, LABEL=… or UUID=… [env: VEXFS_DEVICE]' -r
 complete -c vexfs-query -l offset -d 'Byte of the device at which the filesystem begins' -r
 complete -c vexfs-query -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
-complete -c vexfs-query -s k -l k -d 'Number of neighbours to find for each query' -r
+complete -c vexfs-query -s k -l k -d 'Number of neighbours for each query [default: 10, with --radius all]' -r
+complete -c vexfs-query -l radius -d 'Find the vectors whose distance from the query is at most R' -r
 complete -c vexfs-query -l vector -d 'One query, as numbers: "0.1,0.2,…"' -r
 complete -c vexfs-query -l id -d 'One query: the stored vector with this id or key' -r
+complete -c vexfs-query -l index -d 'Index that answers: its name, a kind of index, or auto [default: auto]' -r
+complete -c vexfs-query -l recall -d 'Recall that the index is to reach, 0 to 1' -r
+complete -c vexfs-query -l ef -d 'Candidates that a graph (hnsw) keeps while it searches' -r
+complete -c vexfs-query -l nprobe -d 'Inverted lists (ivf, ivf-pq) that are visited' -r
+complete -c vexfs-query -l probes -d 'Buckets that hashing (lsh) visits in each table' -r
+complete -c vexfs-query -l rerank -d 'Candidates found by codes that are compared by their vectors' -r
 complete -c vexfs-query -l threads -d 'Threads that work at the same time [default: one per processor]' -r
 complete -c vexfs-query -l ground-truth -d 'True neighbours of the queries, to measure recall: a .npy array' -r -F
 complete -c vexfs-query -s o -l output -d 'Form of the result [default: table]' -r -f -a "table\t'A table for people'

@@ -47,5 +47,10 @@ pub(crate) fn all() -> Vec<Tool> {
             section: "8",
             notes: include_str!("../../bins/vexfs-dump/man.roff"),
         },
+        Tool {
+            command: vexfs_tune::args::Args::command(),
+            section: "8",
+            notes: include_str!("../../bins/vexfs-tune/man.roff"),
+        },
     ]
 }

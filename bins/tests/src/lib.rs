@@ -48,8 +48,13 @@ impl Tool {
     pub const DUMP: Self =
         Self { name: "vexfs-dump", family: Family::Ordinary, sample: &["{device}", "super"] };
 
+    /// `vexfs-tune`
+    pub const TUNE: Self =
+        Self { name: "vexfs-tune", family: Family::Ordinary, sample: &["{device}", "-L", "label"] };
+
     /// All tools.
-    pub const ALL: &'static [Self] = &[Self::MKFS, Self::FSCK, Self::IMPORT, Self::QUERY, Self::DUMP];
+    pub const ALL: &'static [Self] =
+        &[Self::MKFS, Self::FSCK, Self::IMPORT, Self::QUERY, Self::DUMP, Self::TUNE];
 
     /// The program itself, built.
     ///

@@ -42,6 +42,7 @@ all_keep_the_contract! {
     import: IMPORT;
     query: QUERY;
     dump: DUMP;
+    tune: TUNE;
 }
 
 // Random bytes are nothing that mkfs has to keep.
@@ -50,6 +51,7 @@ keeps_the_contract! {
     import_of_noise: IMPORT, [random_bytes_are_an_error_and_stay_as_they_are];
     query_of_noise: QUERY, [random_bytes_are_an_error_and_stay_as_they_are];
     dump_of_noise: DUMP, [random_bytes_are_an_error_and_stay_as_they_are];
+    tune_of_noise: TUNE, [random_bytes_are_an_error_and_stay_as_they_are];
 }
 
 fn help_and_version_are_results(tool: Tool) {

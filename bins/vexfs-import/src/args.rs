@@ -6,6 +6,7 @@ use clap::{ArgAction, Parser, ValueHint};
 use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs, dtype, metric};
 use vexfs_cli::size::parse_size;
 use vexfs_format::codes::{DType, Metric};
+use vexfs_fs::index::IndexRequest;
 
 /// Store vectors and files in a VexFS
 ///
@@ -71,6 +72,14 @@ pub struct Args {
     #[arg(long, requires = "vectors")]
     pub normalize: bool,
 
+    /// Build this index once the vectors are stored; may be given again
+    ///
+    /// KIND is flat, hnsw, ivf, pq, ivf-pq or lsh; name=NAME calls the index otherwise than by its kind, and what else there is depends
+    /// on the kind. It covers all vectors of the collection. Should the build fail or be interrupted, the vectors stay stored, and
+    /// 'vexfs-tune --index add' builds it.
+    #[arg(long, value_name = "KIND[,NAME=VALUE...]", action = ArgAction::Append, value_parser = index, requires = "vectors")]
+    pub index: Vec<IndexRequest>,
+
     /// Copy the ordinary file SRC to the path DEST; may be given again
     ///
     /// DEST is a path from the root directory of the filesystem; if it is a directory, or ends in /, the file keeps its name in
@@ -87,18 +96,31 @@ pub struct Args {
     #[allow(missing_docs)] // the fragment says what it is
     pub threads: ThreadsArgs,
 
-    /// Memory for rows under way, at most
+    /// Memory to use, at most [default: 256M; for indexes half of what is available]
     ///
-    /// Takes k, M, G and T as powers of 1024. More memory makes larger steps; a file of any size can be imported with little.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256M")]
-    pub memory: u64,
+    /// Takes k, M, G and T as powers of 1024. More memory makes larger steps; a file of any size can be imported with little. An
+    /// index that does not fit is built in several parts.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
 
     #[command(flatten)]
     #[allow(missing_docs)] // the fragment says what it is
     pub output: OutputArgs,
 }
 
+fn index(text: &str) -> Result<IndexRequest, String> {
+    text.parse().map_err(|e: vexfs_fs::FsError| e.to_string())
+}
+
+/// Memory for rows under way when nobody says: a few steps of the size that devices are fast at.
+const ROW_MEMORY: u64 = 256 << 20;
+
 impl Args {
+    /// Bytes for rows under way.
+    pub fn row_memory(&self) -> u64 {
+        self.memory.unwrap_or(ROW_MEMORY)
+    }
+
     /// The ordinary files to copy: source on this machine, destination in the filesystem.
     pub fn copies(&self) -> impl Iterator<Item = (&Path, &Path)> {
         // The parser takes the values two by two.
@@ -117,7 +139,10 @@ mod tests {
     #[test]
     fn the_line_of_the_guide_is_understood() {
         let args = parse("vectors.npy").expect("parsed");
-        assert_eq!((args.vectors.len(), args.memory, args.collection.is_given()), (1, 256 << 20, false));
+        assert_eq!(
+            (args.vectors.len(), args.row_memory(), args.collection.is_given()),
+            (1, 256 << 20, false)
+        );
     }
 
     #[test]
@@ -129,6 +154,15 @@ mod tests {
         assert_eq!((args.vectors.len(), args.copies().count()), (1, 1));
         assert!(parse("--file a").is_err());
         assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn indexes_are_understood_before_anything_is_read() {
+        let args = parse("x.npy --index hnsw,m=16 --index ivf,name=b").expect("parsed");
+        assert_eq!(args.index.len(), 2);
+        for line in ["x.npy --index tree", "x.npy --index ivf,name=a.b", "--file a /a --index ivf"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 
     #[test]

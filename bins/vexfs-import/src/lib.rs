@@ -7,6 +7,7 @@ mod ahead;
 pub mod args;
 mod copy;
 mod identity;
+mod indexes;
 mod normalize;
 mod rows;
 mod run;

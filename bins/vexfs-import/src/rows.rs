@@ -36,7 +36,7 @@ pub(crate) fn import(args: &Args, volume: &mut Volume, report: &Report) -> anyho
         hint_if_full(appender.reserve(&mut txn, rows), UNTOUCHED)?;
     }
     let progress = report.progress("importing", Unit::Count("rows"), total);
-    let mut slabs = Slabs::start(input, args.memory, args.threads.count().get(), UNTOUCHED)?;
+    let mut slabs = Slabs::start(input, args.row_memory(), args.threads.count().get(), UNTOUCHED)?;
     let mut added = Added::default();
     while let Some(slab) = slabs.next()? {
         let pushed = appender.push(&mut txn, &slab.bytes, slab.identities.as_row_ids());

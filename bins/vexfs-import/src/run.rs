@@ -1,16 +1,17 @@
-//! The work of `vexfs-import`: the rows of all files in one transaction, then the ordinary files, one each.
+//! The work of `vexfs-import`: the rows of all files in one transaction, then the indexes and the ordinary files, one each.
 
 use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
+use vexfs_cli::index::BuiltIndex;
 use vexfs_cli::output::json::{Schema, write_document};
 use vexfs_cli::size::format_size;
 use vexfs_cli::{Output, Report, Usage, WithHint, signals, volume};
 use vexfs_fs::Volume;
 
 use crate::args::Args;
-use crate::{copy, rows};
+use crate::{copy, indexes, rows};
 
 const SCHEMA: Schema = Schema::new("vexfs-import", 1);
 
@@ -25,8 +26,8 @@ pub(crate) struct Imported {
     files: u64,
     /// From the opening of the device until everything is durable.
     seconds: f64,
-    /// Indexes that cover the rows.
-    indexes: Vec<String>,
+    /// Indexes that were built over the rows.
+    indexes: Vec<BuiltIndex>,
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
@@ -65,8 +66,12 @@ impl Imported {
     /// Imports everything; what is counted is stored, also when an error follows.
     fn work(&mut self, args: &Args, volume: &mut Volume, report: &Report) -> anyhow::Result<()> {
         if !args.vectors.is_empty() {
+            indexes::check(args, volume)?;
             let added = rows::import(args, volume, report)?;
             (self.rows, self.bytes) = (added.rows, added.bytes);
+        }
+        for request in &args.index {
+            self.indexes.push(indexes::build(args, volume, report, request)?);
         }
         for (source, destination) in args.copies() {
             self.bytes += copy::import(args, volume, report, source, destination)?;

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum, ValueHint};
 use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs};
+use vexfs_fs::search::{Choice, Effort, Limit, Request};
 
 /// Neighbours per query without `-k`: what a person reads.
 pub const DEFAULT_K: u32 = 10;
 
 /// Find nearest neighbours among the vectors of a VexFS
 ///
-/// Searches a collection for the K vectors nearest to each query and prints them, nearest first; ties by lower id. Nothing is
-/// written to the device.
+/// Searches a collection for the K vectors nearest to each query and prints them, nearest first; ties by lower id. Where the
+/// collection has an index, it answers; --exact compares each query with every vector. Nothing is written to the device.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "vexfs-query", bin_name = "vexfs-query", version)]
 pub struct Args {
@@ -30,11 +31,18 @@ pub struct Args {
     #[allow(missing_docs)] // the fragment says what it is
     pub collection: CollectionArgs,
 
-    /// Number of neighbours to find for each query
+    /// Number of neighbours for each query [default: 10, with --radius all]
     ///
     /// All of them are printed if the collection has fewer.
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), default_value_t = DEFAULT_K)]
-    pub k: u32,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub k: Option<u32>,
+
+    /// Find the vectors whose distance from the query is at most R
+    ///
+    /// The distance is that of the collection's metric, as it is printed: of l2 the squared one, of ip the negated product. -k
+    /// limits how many of them are printed.
+    #[arg(long, value_name = "R", allow_hyphen_values = true, value_parser = finite, conflicts_with = "ground_truth")]
+    pub radius: Option<f64>,
 
     /// One query, as numbers: "0.1,0.2,…"
     #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true, conflicts_with = "id")]
@@ -46,11 +54,49 @@ pub struct Args {
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub id: Option<String>,
 
+    /// Index that answers: its name, a kind of index, or auto [default: auto]
+    ///
+    /// auto takes the one that is expected to cost least, and none for a small collection. Vectors that came after the index was
+    /// built are compared one by one. If the index is missing or damaged, a warning says so and every vector is compared.
+    #[arg(long, value_name = "NAME|KIND", value_parser = clap::builder::NonEmptyStringValueParser::new(), conflicts_with = "exact")]
+    pub index: Option<String>,
+
     /// Compare each query with every vector
     ///
     /// The answer is that of brute force in double precision; ties by lower id.
     #[arg(long)]
     pub exact: bool,
+
+    /// Recall that the index is to reach, 0 to 1
+    ///
+    /// The share of the true K nearest that is found. How hard the index has to try for that was measured when it was built, or by
+    /// vexfs-tune --calibrate. Without this and the flags below, it tries for 0.95.
+    #[arg(long, value_name = "R", value_parser = finite, conflicts_with_all = ["exact", "ef", "nprobe", "probes", "rerank"])]
+    pub recall: Option<f64>,
+
+    /// Candidates that a graph (hnsw) keeps while it searches
+    ///
+    /// More of them are slower and find more.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["exact", "nprobe", "probes"])]
+    pub ef: Option<u32>,
+
+    /// Inverted lists (ivf, ivf-pq) that are visited
+    ///
+    /// More of them are slower and find more.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["exact", "probes"])]
+    pub nprobe: Option<u32>,
+
+    /// Buckets that hashing (lsh) visits in each table
+    ///
+    /// More of them are slower and find more.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "exact")]
+    pub probes: Option<u32>,
+
+    /// Candidates found by codes that are compared by their vectors
+    ///
+    /// The distances printed are always those of the vectors.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "exact")]
+    pub rerank: Option<u32>,
 
     #[command(flatten)]
     #[allow(missing_docs)] // the fragment says what it is
@@ -65,8 +111,8 @@ pub struct Args {
 
     /// Print figures of the search as a line of JSON to standard error
     ///
-    /// Among them seconds and queries per second (of searching only), latencies, recall if --ground-truth is given, distance
-    /// computations and blocks read.
+    /// Among them the index, seconds and queries per second (of searching only), latencies, recall if --ground-truth is given,
+    /// distance computations and blocks read.
     #[arg(long)]
     pub stats: bool,
 
@@ -92,7 +138,37 @@ pub enum Form {
     Npy,
 }
 
+fn finite(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| "is not a number".to_owned())
+}
+
 impl Args {
+    /// How many neighbours are wanted.
+    pub fn limit(&self) -> Limit {
+        match (self.radius, self.k) {
+            (Some(radius), k) => Limit::within(radius, k.map(|k| k as usize)),
+            (None, k) => Limit::from(k.unwrap_or(DEFAULT_K) as usize),
+        }
+    }
+
+    /// Which index is to answer, and how hard it is to try.
+    pub fn request(&self) -> Request {
+        let choice = match self.index.as_deref() {
+            _ if self.exact => Choice::Exact,
+            None | Some("auto") => Choice::Auto,
+            Some(name) => Choice::Named(name.to_owned()),
+        };
+        let efforts = [("ef", self.ef), ("nprobe", self.nprobe), ("probes", self.probes)];
+        let given = efforts.into_iter().find_map(|(name, number)| number.map(|number| (name, number)));
+        let effort = match (self.recall, given, self.rerank) {
+            (Some(recall), ..) => Effort::Recall(recall),
+            (None, None, None) => Effort::Default,
+            (None, effort, rerank) => Effort::Given { effort, rerank },
+        };
+        Request { choice, effort }
+    }
+
     /// The form of the result.
     pub fn form(&self) -> Form {
         match self.output_form {
@@ -114,8 +190,32 @@ mod tests {
     #[test]
     fn the_line_of_the_guide_is_understood() {
         let args = parse("--k 10").expect("parsed");
-        assert_eq!((args.k, args.form(), args.queries), (10, Form::Table, None));
+        assert_eq!((args.limit().k, args.form(), &args.queries), (10, Form::Table, &None));
+        assert_eq!(args.request(), Request::default());
         assert!(parse("-k 0").is_err());
+    }
+
+    #[test]
+    fn a_radius_limits_unless_a_number_does_too() {
+        let limit = |line| parse(line).expect("parsed").limit();
+        assert_eq!(limit("--radius -0.5"), Limit { k: usize::MAX, radius: -0.5 });
+        assert_eq!(limit("--radius 2 -k 3"), Limit { k: 3, radius: 2.0 });
+        assert!(parse("--radius nan").is_err() && parse("--radius inf").is_err());
+    }
+
+    #[test]
+    fn an_index_is_told_once_how_hard_to_try() {
+        let request = |line| parse(line).expect("parsed").request();
+        let named = |name: &str| Choice::Named(name.to_owned());
+        let given = Effort::Given { effort: Some(("ef", 50)), rerank: Some(20) };
+        let expected = Request { choice: named("hnsw"), effort: given };
+        assert_eq!(request("--index hnsw --ef 50 --rerank 20"), expected);
+        assert_eq!(request("--index auto --recall 0.9").effort, Effort::Recall(0.9));
+        assert_eq!(request("--exact").choice, Choice::Exact);
+        for line in ["--exact --index ivf", "--exact --ef 9", "--ef 9 --nprobe 3", "--recall 0.9 --rerank 5"]
+        {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 
     #[test]

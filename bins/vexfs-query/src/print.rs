@@ -8,6 +8,7 @@ use vexfs_cli::output::json::{Schema, write_line};
 use vexfs_cli::output::table::{Align, Table};
 use vexfs_cli::{Output, Report, Usage};
 use vexfs_fs::collection::ids::{Identities, Identity};
+use vexfs_fs::search::Answer;
 
 use crate::args::{Args, Form};
 use crate::array::IdArray;
@@ -79,6 +80,10 @@ impl<'a> Printer<'a> {
                 let problem = "the rows have keys, and an array of numbers cannot hold them; use -o jsonl";
                 return Err(Usage::new(problem).into());
             }
+            Form::Npy if args.radius.is_some() && args.k.is_none() => {
+                let problem = "with --radius each query has as many neighbours as there are, and an array has columns; give -k";
+                return Err(Usage::new(problem).into());
+            }
             Form::Npy if out.terminal_width().is_some() => {
                 return Err(Usage::new("an array is not for a terminal; send it to a file or pipe").into());
             }
@@ -88,11 +93,11 @@ impl<'a> Printer<'a> {
     }
 
     /// Prints the answers to the next queries.
-    pub(crate) fn batch(&mut self, answers: &[Vec<Neighbor>]) -> anyhow::Result<()> {
+    pub(crate) fn batch(&mut self, answer: &Answer) -> anyhow::Result<()> {
         let mut table = new_table();
-        for neighbors in answers {
+        for neighbors in &answer.hits {
             let hits = self.named(neighbors);
-            self.answer(hits, &mut table)?;
+            self.answer(hits, answer.is_exact, &mut table)?;
             self.query += 1;
         }
         match &mut self.shape {
@@ -134,7 +139,7 @@ impl<'a> Printer<'a> {
         hits
     }
 
-    fn answer(&mut self, hits: Vec<Hit>, table: &mut Table) -> anyhow::Result<()> {
+    fn answer(&mut self, hits: Vec<Hit>, exact: bool, table: &mut Table) -> anyhow::Result<()> {
         let query = self.query;
         match &mut self.shape {
             Shape::Table(_) => {
@@ -144,7 +149,7 @@ impl<'a> Printer<'a> {
                 }
             }
             Shape::Lines { out, with_schema } => {
-                let line = Line { query, hits, exact: true };
+                let line = Line { query, hits, exact };
                 if *with_schema {
                     write_line(out, SCHEMA, &line)?;
                 } else {

@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use anyhow::bail;
 use vexfs_cli::output::json::{Schema, to_line};
-use vexfs_cli::{Output, Report, volume};
+use vexfs_cli::{Output, Report, Usage, volume};
+use vexfs_fs::FsError;
 use vexfs_fs::collection::Collection;
+use vexfs_fs::index::Indexes;
 use vexfs_fs::search::{Answer, Searcher};
 
 use crate::args::Args;
@@ -22,24 +24,35 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     let volume = volume::open_for_reading(&args.device, &report)?;
     let collection = Collection::open(&volume, args.collection.name())?;
     let searcher = Searcher::open(&volume, &collection)?;
-    let k = args.k as usize;
+    let (limit, request) = (args.limit(), args.request());
+    let k = limit.k;
+    let indexes = Indexes::open(&volume, &collection, &request.choice);
+    let plan = searcher.plan(&indexes, &request, limit).map_err(|e| match e {
+        FsError::BadIndex(problem) => Usage::new(problem).into(),
+        other => anyhow::Error::from(other),
+    })?;
+    plan.warnings().iter().for_each(|warning| report.warning(warning));
     let threads = args.threads.count().get();
     let mut truth =
         args.ground_truth.as_deref().map(|path| GroundTruth::open(path, k, &searcher)).transpose()?;
     let mut source = QuerySource::open(args, &searcher, &report)?;
-    let columns = answer_len(args, &searcher).max(1);
+    let columns = answer_len(limit, &searcher).max(1);
     let mut printer = Printer::new(args, out, searcher.identities(), &report, columns, source.len())?;
-    let mut stats = Stats::new(k, threads);
+    let mut stats = Stats::new(limit, threads, plan.index());
     let mut damage = Damage::default();
     while let Some(batch) = source.next_batch(&searcher)? {
         let begun = Instant::now();
-        let answer = searcher.exact(&batch.queries, k, threads, &|| false)?;
+        let answer = plan.search(&batch.queries, threads, &|| false)?;
         stats.add(begun.elapsed(), &answer);
+        if let Some(reason) = &answer.fallback {
+            report.warning(reason);
+            stats.index(plan.index());
+        }
         damage.tell(&answer, &report);
         if let Some(truth) = &mut truth {
             truth.compare(&batch, &answer.hits, &searcher)?;
         }
-        printer.batch(&answer.hits)?;
+        printer.batch(&answer)?;
     }
     let unnamed = printer.finish()?;
     if let Some(truth) = truth {

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use vexfs_ann::{Neighbor, Queries};
 use vexfs_cli::Report;
-use vexfs_fs::search::Searcher;
+use vexfs_fs::search::{Limit, Searcher};
 use vexfs_fs::{FsError, Result as FsResult};
 use vexfs_io::{OpenOptions, RowSource, TargetType, parse_vector};
 
@@ -77,7 +77,7 @@ impl QuerySource {
         }
         let options = OpenOptions { target: Some(target), single_vector: true, ..OpenOptions::default() };
         let rows = vexfs_io::open(path, &options)?;
-        let hit_bytes = answer_len(args, searcher).saturating_mul(size_of::<Neighbor>()).max(1);
+        let hit_bytes = answer_len(args.limit(), searcher).saturating_mul(size_of::<Neighbor>()).max(1);
         let most = rows.rows_within(BATCH_BYTES).min(BATCH_QUERIES).min(ANSWER_BYTES / hit_bytes).max(1);
         let origin = if is_file(path) {
             Origin::File { rows, most }
@@ -120,8 +120,8 @@ impl QuerySource {
 }
 
 /// Most neighbours that one query can have.
-pub(crate) fn answer_len(args: &Args, searcher: &Searcher) -> usize {
-    usize::try_from(searcher.rows().len()).unwrap_or(usize::MAX).min(args.k as usize)
+pub(crate) fn answer_len(limit: Limit, searcher: &Searcher) -> usize {
+    usize::try_from(searcher.rows().len()).unwrap_or(usize::MAX).min(limit.k)
 }
 
 /// Whether all of the input is there, so that reading does not wait.

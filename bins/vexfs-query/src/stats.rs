@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use vexfs_fs::search::Answer;
+use vexfs_fs::search::{Answer, Limit};
 
 /// What is gathered while queries are answered.
 pub(crate) struct Stats {
-    k: usize,
+    /// `None` if only a radius limits the neighbours.
+    k: Option<usize>,
     threads: usize,
+    index: String,
     pub(crate) recall: Option<f64>,
     /// Time of each batch and its number of queries.
     batches: Vec<(Duration, usize)>,
@@ -20,9 +22,10 @@ pub(crate) struct Stats {
 #[derive(Debug, Serialize)]
 pub(crate) struct Figures {
     queries: usize,
-    k: usize,
+    k: Option<usize>,
     threads: usize,
-    index: &'static str,
+    /// Name of the index; `flat` if every vector was compared.
+    index: String,
     /// Searching only: neither opening, nor reading queries, nor printing.
     seconds: f64,
     qps: f64,
@@ -36,8 +39,23 @@ pub(crate) struct Figures {
 }
 
 impl Stats {
-    pub(crate) fn new(k: usize, threads: usize) -> Self {
-        Self { k, threads, recall: None, batches: Vec::new(), distance_computations: 0, blocks_read: 0 }
+    pub(crate) fn new(limit: Limit, threads: usize, index: Option<&str>) -> Self {
+        let mut stats = Self {
+            k: Some(limit.k).filter(|&k| k < usize::MAX),
+            threads,
+            index: String::new(),
+            recall: None,
+            batches: Vec::new(),
+            distance_computations: 0,
+            blocks_read: 0,
+        };
+        stats.index(index);
+        stats
+    }
+
+    /// Takes note of which index answers; `None` if every vector is compared.
+    pub(crate) fn index(&mut self, name: Option<&str>) {
+        name.unwrap_or("flat").clone_into(&mut self.index);
     }
 
     /// Takes in a batch that took `time`.
@@ -64,7 +82,7 @@ impl Stats {
             queries,
             k: self.k,
             threads: self.threads,
-            index: "flat",
+            index: self.index,
             seconds,
             qps: if seconds > 0.0 { queries as f64 / seconds } else { 0.0 },
             p50_us: percentile(0.5),
@@ -82,7 +100,7 @@ mod tests {
 
     #[test]
     fn percentiles_count_queries_not_batches() {
-        let mut stats = Stats::new(10, 1);
+        let mut stats = Stats::new(Limit::from(10), 1, None);
         let answer = |n| Answer { hits: vec![vec![]; n], ..Answer::default() };
         stats.add(Duration::from_micros(500), &answer(1));
         stats.add(Duration::from_micros(100), &answer(99));

@@ -27,13 +27,15 @@ impl PartialOrd for Neighbor {
     }
 }
 
-/// The `k` nearest rows offered so far, in whatever order they are offered.
+/// The `k` nearest rows offered so far, in whatever order they are offered; none that is farther than a radius.
 ///
 /// # Memory
 /// Grows with what is offered, never with `k` alone.
 #[derive(Debug, Clone)]
 pub struct TopK {
     k: usize,
+    /// Largest distance that is taken.
+    radius: f64,
     /// Farthest on top.
     heap: BinaryHeap<Neighbor>,
 }
@@ -41,19 +43,34 @@ pub struct TopK {
 impl TopK {
     /// Selects `k` rows; with `k` = 0 it stays empty.
     pub fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::new() }
+        Self::within(k, f64::INFINITY)
     }
 
-    /// How many rows are selected.
+    /// Selects `k` rows whose distance is at most `radius`; with `usize::MAX` for `k` all of them.
+    pub fn within(k: usize, radius: f64) -> Self {
+        Self { k, radius, heap: BinaryHeap::new() }
+    }
+
+    /// How many rows are selected at most.
     pub fn k(&self) -> usize {
         self.k
     }
 
-    /// Distance beyond which (strictly) no row is taken any more; +∞ while there are fewer than `k`.
+    /// How many rows are selected so far.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    /// Distance beyond which (strictly) no row is taken any more; the radius while there are fewer than `k`.
     #[inline]
     pub fn bound(&self) -> f64 {
         if self.heap.len() < self.k {
-            f64::INFINITY
+            self.radius
         } else {
             self.heap.peek().map_or(f64::NEG_INFINITY, |farthest| farthest.distance)
         }
@@ -62,6 +79,9 @@ impl TopK {
     /// Offers a row; true if it is among the `k` nearest so far. A NaN distance counts as +∞, −0 as 0.
     pub fn offer(&mut self, row: u64, distance: f64) -> bool {
         let distance = if distance.is_nan() { f64::INFINITY } else { distance + 0.0 };
+        if distance > self.radius {
+            return false;
+        }
         let new = Neighbor { row, distance };
         if self.heap.len() < self.k {
             self.heap.push(new);
@@ -124,6 +144,20 @@ mod tests {
         assert!(top.offer(3, 6.0));
         assert_eq!(top.bound(), 6.0);
         assert!(!TopK::new(0).offer(0, 0.0));
+    }
+
+    #[test]
+    fn nothing_beyond_the_radius_is_taken_and_what_lies_on_it_is() {
+        let mut top = TopK::within(usize::MAX, 3.0);
+        assert_eq!(top.bound(), 3.0);
+        assert!(
+            top.offer(4, 3.0) && !top.offer(5, 3.000_001) && !top.offer(6, f64::NAN) && top.offer(7, -1.0)
+        );
+        assert_eq!(top.bound(), 3.0);
+        assert_eq!(top.into_sorted().iter().map(|n| n.row).collect::<Vec<_>>(), [7, 4]);
+        let mut top = TopK::within(1, 3.0);
+        assert!(top.offer(1, 2.0) && !top.offer(2, 2.5));
+        assert_eq!(top.bound(), 2.0);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //!
 //! # Reading order
 //! [`exit`], [`run`] and [`error`] are the frame of a tool; [`args`], [`size`] and [`extended`] its flags; [`device`] what they
-//! name; [`output`] and [`report`] what comes out; [`signals`] how it is stopped.
+//! name; [`output`] and [`report`] what comes out; [`signals`] how it is stopped; [`index`] and [`memory`] are for those that build indexes.
 //!
 //! # Example
 //! ```
@@ -43,6 +43,8 @@ pub mod device;
 pub mod error;
 pub mod exit;
 pub mod extended;
+pub mod index;
+pub mod memory;
 pub mod output;
 mod panic;
 pub mod report;

@@ -182,6 +182,19 @@ pub enum FsError {
         /// What is wrong.
         problem: String,
     },
+    /// An index cannot be built, opened or searched.
+    #[error("index {index} of {collection}: {problem}")]
+    Index {
+        /// The collection.
+        collection: String,
+        /// The index.
+        index: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The description of an index is not one, or does not fit the collection.
+    #[error("{0}")]
+    BadIndex(String),
     /// The layout asked of mkfs is not possible.
     #[error(transparent)]
     Plan(#[from] vexfs_format::geometry::PlanError),

@@ -6,8 +6,8 @@
 //!
 //! # Reading order
 //! [`volume`] and [`probe`] open; [`txn`] changes; [`alloc`], [`inode`], [`extents`] and [`dir`] are the parts of a tree
-//! of objects; [`file`](mod@file) writes contents, [`view`] reads them; [`collection`] is the set of vectors; [`search`]
-//! finds neighbours; [`check`] verifies everything; [`mkfs`] makes a filesystem.
+//! of objects; [`file`](mod@file) writes contents, [`view`] reads them; [`collection`] is the set of vectors, [`index`] what
+//! shortens a search in it; [`search`] finds neighbours; [`check`] verifies everything; [`mkfs`] makes a filesystem.
 //!
 //! # Example
 //! ```
@@ -29,6 +29,8 @@ pub mod dir;
 pub mod error;
 pub mod extents;
 pub mod file;
+mod identity;
+pub mod index;
 pub mod inode;
 pub mod mkfs;
 pub mod path;

@@ -1,16 +1,13 @@
-//! Exact search over the rows of a collection, verified on the way.
+//! Search in a collection: by comparing with every row, or through an index.
 //!
-//! Rows are scanned where they lie, a chunk at a time: verify the chunk's checksums, which brings it into the cache, then
-//! compare. Threads take chunks in turn. A damaged block costs the rows whose own checksum disagrees, and they are named.
+//! A [`Searcher`] has the rows, verified on the way; [`Searcher::exact`] compares with all of them. A [`Plan`] chooses an index
+//! and how hard to try, scans what the index does not cover, and turns to the exact search when the index is damaged.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+mod exact;
+mod indexed;
+mod plan;
 
-use vexfs_ann::{AnnError, ExactScan, Neighbor, Queries, Vectors, reference};
+use vexfs_ann::{AnnError, Neighbor, Queries, TopK, Vectors, reference};
 use vexfs_format::codes::{DType, Metric};
 
 use crate::collection::Collection;
@@ -19,13 +16,7 @@ use crate::collection::rows::{Deletions, Rows};
 use crate::error::{FsError, Result};
 use crate::volume::Volume;
 
-/// Bytes of rows that are verified and then compared at a time: they stay in a second-level cache in between.
-const CHUNK_BYTES: u64 = 128 << 10;
-/// Work below which a second thread costs more than it saves: bytes of rows times queries. In a process that has just begun, a thread
-/// costs as much as scanning 5 MB (Zen 3: 1 ms of processor time of 3.3 ms for a query over 10,000 × 128 f32).
-const PARALLEL_WORK: u64 = 16 << 20;
-/// Damaged rows that are named one by one; the rest is counted.
-const MAX_NAMED_DAMAGE: usize = 100;
+pub use plan::{Choice, Effort, Plan, Request};
 
 /// A collection that is ready to be searched.
 #[derive(Debug)]
@@ -33,7 +24,6 @@ pub struct Searcher {
     rows: Rows,
     deletions: Deletions,
     identities: Identities,
-    live: u64,
     dim: usize,
     dtype: vexfs_ann::DType,
     metric: vexfs_ann::Metric,
@@ -51,10 +41,49 @@ pub struct Answer {
     pub damaged_rows: u64,
     /// Damage that cost no row, because the rows agree with checksums of their own; at most 100 places, in order of their rows.
     pub survived: Vec<String>,
-    /// Rows compared, over all queries.
+    /// Whether the answer is that of brute force over the rows that are not damaged.
+    pub is_exact: bool,
+    /// Why the index could not answer, so that every row was compared.
+    pub fallback: Option<String>,
+    /// Distances computed, over all queries, of codes and of full rows.
     pub distance_computations: u64,
-    /// Blocks of rows that were read.
+    /// Blocks of rows and of the index that were read for this answer; those read before are not read again.
     pub blocks_read: u64,
+}
+
+/// How many neighbours are wanted of each query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limit {
+    /// At most so many.
+    pub k: usize,
+    /// None that is farther than this.
+    pub radius: f64,
+}
+
+impl From<usize> for Limit {
+    /// The `k` nearest.
+    fn from(k: usize) -> Self {
+        Self { k, radius: f64::INFINITY }
+    }
+}
+
+impl Limit {
+    /// All rows whose distance is at most `radius`, or the `k` nearest of them.
+    pub fn within(radius: f64, k: Option<usize>) -> Self {
+        Self { k: k.unwrap_or(usize::MAX), radius }
+    }
+}
+
+impl Answer {
+    fn of(tops: Vec<TopK>, damage: exact::Damage) -> Self {
+        Self {
+            hits: tops.into_iter().map(TopK::into_sorted).collect(),
+            damaged: damage.named.into_iter().collect(),
+            damaged_rows: damage.count,
+            survived: damage.survived.into_values().collect(),
+            ..Self::default()
+        }
+    }
 }
 
 impl Searcher {
@@ -63,13 +92,10 @@ impl Searcher {
     /// # Errors
     /// [`FsError::BadStream`] when a stream is missing or has another length than the rows need; device errors; damage.
     pub fn open(volume: &Volume, collection: &Collection) -> Result<Self> {
-        let rows = collection.open_rows(volume)?;
-        rows.view().advise_sequential();
         Ok(Self {
-            rows,
+            rows: collection.open_rows(volume)?,
             deletions: collection.deletions(volume)?,
             identities: collection.identities(volume)?,
-            live: collection.desc.live_rows.get(),
             dim: collection.dim(),
             dtype: dtype(collection.desc.dtype()),
             metric: metric(collection.desc.metric()),
@@ -167,10 +193,10 @@ impl Searcher {
         Ok(reference::hamming(query, self.rows.row(row)?))
     }
 
-    /// Finds the `k` nearest rows of each query by comparing it with every row that is not deleted.
+    /// Finds the nearest rows of each query by comparing it with every row that is not deleted.
     ///
     /// # Shape
-    /// Result: one list for each query, at most `k` long.
+    /// Result: one list for each query, no longer than `limit` says.
     ///
     /// # Parameters
     /// `threads`: at most so many work; the answer does not depend on it. `interrupted` is asked between chunks.
@@ -180,54 +206,19 @@ impl Searcher {
     pub fn exact(
         &self,
         queries: &Queries,
-        k: usize,
+        limit: impl Into<Limit>,
         threads: usize,
         interrupted: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answer> {
-        let row_bytes = self.rows.row_bytes();
-        let per_chunk = (CHUNK_BYTES / row_bytes).max(1);
-        let chunks = self.rows.len().div_ceil(per_chunk);
-        let work = self.rows.len().saturating_mul(row_bytes).saturating_mul(queries.len() as u64);
-        let threads =
-            if work < PARALLEL_WORK { 1 } else { (threads as u64).clamp(1, chunks.max(1)) as usize };
-        let scan = Scan {
-            searcher: self,
-            per_chunk,
-            chunks,
-            next: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
-            damage: Mutex::default(),
-            interrupted,
-        };
-        let mut result = ExactScan::new(queries, k).map_err(query_error)?;
-        let empty = result.clone();
-        let helper = || {
-            let mut part = empty.clone();
-            scan.work(&mut part);
-            part
-        };
-        let parts: Vec<_> = thread::scope(|scope| {
-            // A thread that the system does not give is not missed: the others take its chunks.
-            let start = |_| thread::Builder::new().spawn_scoped(scope, helper).ok();
-            let helpers: Vec<_> = (1..threads).filter_map(start).collect();
-            scan.work(&mut result);
-            helpers.into_iter().map(|helper| helper.join()).collect()
-        });
-        for part in parts {
-            result.merge(part.unwrap_or_else(|panic| resume_unwind(panic)));
-        }
-        if scan.stopped.into_inner() {
-            return Err(FsError::Interrupted);
-        }
-        let damage = scan.damage.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let compared = self.live.saturating_sub(damage.count);
+        let before = self.rows.view().blocks_read();
+        let all = 0..self.rows.len();
+        let pass =
+            exact::pass(self, queries, limit.into(), std::slice::from_ref(&all), threads, interrupted)?;
         Ok(Answer {
-            hits: result.finish(),
-            damaged: damage.named.into_iter().collect(),
-            damaged_rows: damage.count,
-            survived: damage.survived.into_values().collect(),
-            distance_computations: compared.saturating_mul(queries.len() as u64),
-            blocks_read: self.rows.view().len().div_ceil(self.rows.view().block_size() as u64),
+            is_exact: true,
+            distance_computations: pass.compared.saturating_mul(queries.len() as u64),
+            blocks_read: self.rows.view().blocks_read() - before,
+            ..Answer::of(pass.tops, pass.damage)
         })
     }
 
@@ -244,97 +235,12 @@ impl Searcher {
     }
 }
 
-/// One pass over the rows, shared by its threads.
-struct Scan<'a> {
-    searcher: &'a Searcher,
-    per_chunk: u64,
-    chunks: u64,
-    next: AtomicU64,
-    stopped: AtomicBool,
-    damage: Mutex<Damage>,
-    interrupted: &'a (dyn Fn() -> bool + Sync),
-}
-
-#[derive(Debug, Default)]
-struct Damage {
-    named: BTreeMap<u64, String>,
-    count: u64,
-    /// First row of each chunk that was saved row by row, and what was wrong.
-    survived: BTreeMap<u64, String>,
-}
-
-impl Scan<'_> {
-    /// Takes chunks until there are none.
-    fn work(&self, scan: &mut ExactScan<'_>) {
-        loop {
-            let chunk = self.next.fetch_add(1, Ordering::Relaxed);
-            if chunk >= self.chunks || self.stopped.load(Ordering::Relaxed) {
-                return;
-            }
-            if (self.interrupted)() {
-                self.stopped.store(true, Ordering::Relaxed);
-                return;
-            }
-            let first = chunk * self.per_chunk;
-            let rows = first..first + self.per_chunk;
-            self.searcher.rows.view().bring_in(first * self.searcher.rows.row_bytes());
-            let deleted = self.searcher.deletions.words();
-            match self.searcher.rows.bytes(rows.clone()).and_then(|bytes| self.searcher.vectors(bytes)) {
-                Ok(vectors) => scan.push(vectors, first, deleted),
-                Err(damage) => self.salvage(rows, &damage, scan),
-            }
-        }
-    }
-
-    /// Compares the rows of a damaged chunk that are intact.
-    fn salvage(&self, rows: Range<u64>, damage: &FsError, scan: &mut ExactScan<'_>) {
-        let deleted = self.searcher.deletions.words();
-        let (first, mut lost) = (rows.start, false);
-        let mut report = |row, error: &FsError| {
-            lost = true;
-            self.report(row, error);
-        };
-        let mut intact = Vec::new();
-        self.searcher.rows.salvage(rows, |row, bytes| intact.push((row, bytes)), |row, e| report(row, &e));
-        for (row, bytes) in intact {
-            match self.searcher.vectors(bytes) {
-                Ok(vectors) => scan.push(vectors, row, deleted),
-                Err(e) => report(row, &e),
-            }
-        }
-        if !lost {
-            let mut found = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-            name(&mut found.survived, first, damage);
-        }
-    }
-
-    fn report(&self, row: u64, error: &FsError) {
-        if self.searcher.deletions.contains(row) {
-            return;
-        }
-        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-        damage.count += 1;
-        name(&mut damage.named, row, error);
-    }
-}
-
-/// Remembers the damage of a row; of too much of it the lowest rows, whichever thread finds them when.
-fn name(named: &mut BTreeMap<u64, String>, row: u64, damage: &FsError) {
-    if named.len() == MAX_NAMED_DAMAGE && named.last_key_value().is_some_and(|(&last, _)| row > last) {
-        return;
-    }
-    named.insert(row, damage.to_string());
-    if named.len() > MAX_NAMED_DAMAGE {
-        named.pop_last();
-    }
-}
-
 fn query_error(error: AnnError) -> FsError {
     FsError::BadCollection(error.to_string())
 }
 
 /// The element type as the search knows it.
-fn dtype(dtype: DType) -> vexfs_ann::DType {
+pub(crate) fn dtype(dtype: DType) -> vexfs_ann::DType {
     match dtype {
         DType::F32 => vexfs_ann::DType::F32,
         DType::F16 => vexfs_ann::DType::F16,
@@ -346,7 +252,7 @@ fn dtype(dtype: DType) -> vexfs_ann::DType {
 }
 
 /// The metric as the search knows it.
-fn metric(metric: Metric) -> vexfs_ann::Metric {
+pub(crate) fn metric(metric: Metric) -> vexfs_ann::Metric {
     match metric {
         Metric::L2 => vexfs_ann::Metric::L2,
         Metric::Cosine => vexfs_ann::Metric::Cosine,

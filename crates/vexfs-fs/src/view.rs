@@ -4,6 +4,7 @@ mod shelves;
 
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use vexfs_device::{Mapping, Run as ByteRun};
 use vexfs_format::error::{At, Corrupt, Damage, Structure};
@@ -27,6 +28,8 @@ pub struct FileView {
     data: Mapping,
     size: u64,
     block_size: usize,
+    /// Binary logarithm of `block_size`.
+    block_shift: u32,
     ino: InodeNo,
     generation: u64,
     seed: Seed,
@@ -34,6 +37,8 @@ pub struct FileView {
     sums: SumsView,
     /// A bit for each data block that was verified.
     verified: Bits,
+    /// How many of them are set.
+    verified_blocks: AtomicU64,
     /// A bit for each window of [`WINDOW_BYTES`] whose pages were brought in.
     present: Bits,
 }
@@ -54,7 +59,15 @@ impl Volume {
     /// # Errors
     /// Device errors; damage of the extents, or a block of the file that no extent maps.
     pub fn view(&self, inode: &Inode) -> Result<FileView> {
-        let map = ExtentMap::load(self, inode)?;
+        self.view_as_of(self, inode)
+    }
+
+    /// As [`Self::view`], with metadata as `src` sees it: a file that was finished in a transaction can be read before it commits.
+    ///
+    /// # Errors
+    /// As [`Self::view`].
+    pub(crate) fn view_as_of(&self, src: &(impl BlockSource + ?Sized), inode: &Inode) -> Result<FileView> {
+        let map = ExtentMap::load(src, inode)?;
         let block_size = self.block_size();
         let blocks = inode.size.get().div_ceil(block_size as u64);
         let sums_blocks = blocks.div_ceil(sums::capacity(block_size));
@@ -64,12 +77,14 @@ impl Volume {
             data,
             size: inode.size.get(),
             block_size,
+            block_shift: block_size.trailing_zeros(),
             ino: inode.number(),
             generation: inode.generation.get(),
             seed: self.seed(),
             map,
             sums: SumsView { bytes, decoded: Shelves::new(sums_blocks) },
             verified: Bits::new(blocks),
+            verified_blocks: AtomicU64::new(0),
             present: Bits::new(inode.size.get().div_ceil(WINDOW_BYTES)),
         })
     }
@@ -116,6 +131,22 @@ impl FileView {
         self.block_size
     }
 
+    /// How many blocks were read so far: each counts once, when it is verified.
+    pub fn blocks_read(&self) -> u64 {
+        self.verified_blocks.load(Ordering::Relaxed)
+    }
+
+    /// Tells the system that the file will be read here and there, so that it reads nothing ahead.
+    pub fn advise_random(&self) {
+        self.data.advise_random(0..self.data.len());
+    }
+
+    /// Where byte `at` lies, for prefetching only: nobody may read through it.
+    #[inline]
+    pub fn address(&self, at: u64) -> *const u8 {
+        self.data.as_ptr().wrapping_add(at as usize)
+    }
+
     /// Tells the system that the file will be read from front to back.
     pub fn advise_sequential(&self) {
         self.data.advise_sequential(0..self.data.len());
@@ -126,12 +157,16 @@ impl FileView {
     /// # Errors
     /// A device error for a block that cannot be read; [`Corrupt`] for the first block whose checksum does not agree, or
     /// whose checksum block is damaged. `range` is cut at the end of the file.
+    #[inline]
     pub fn bytes(&self, range: Range<u64>) -> Result<&[u8]> {
         let end = range.end.min(self.size);
         let start = range.start.min(end);
         if start < end {
-            let blocks = start / self.block_size as u64..end.div_ceil(self.block_size as u64);
-            self.verify_blocks(blocks)?;
+            // Most ranges of a search lie in one block, which was verified before.
+            let (first, last) = (start >> self.block_shift, (end - 1) >> self.block_shift);
+            if first != last || !self.is_verified(first) {
+                self.verify_blocks(first..last + 1)?;
+            }
         }
         Ok(&self.data[start as usize..end as usize])
     }
@@ -196,6 +231,7 @@ impl FileView {
         Ok(())
     }
 
+    #[inline]
     fn is_verified(&self, block: u64) -> bool {
         self.verified.is_set(block)
     }
@@ -227,7 +263,9 @@ impl FileView {
                         Corrupt::new(Structure::Data, at, Damage::Checksum { stored, computed }).into()
                     );
                 }
-                self.verified.set(logical);
+                if self.verified.set(logical) {
+                    self.verified_blocks.fetch_add(1, Ordering::Relaxed);
+                }
             }
             at = end;
         }

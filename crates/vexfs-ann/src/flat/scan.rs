@@ -64,10 +64,22 @@ impl<'q> ExactScan<'q> {
     /// # Errors
     /// [`AnnError::ZeroK`] if `k` is 0.
     pub fn with_level(queries: &'q Queries, k: usize, level: Level) -> Result<Self, AnnError> {
-        if k == 0 {
+        Self::selecting(queries, TopK::new(k), level)
+    }
+
+    /// A scan for the rows whose distance is at most `radius`; of more than `k` of them, the nearest.
+    ///
+    /// # Errors
+    /// [`AnnError::ZeroK`] if `k` is 0.
+    pub fn within(queries: &'q Queries, k: usize, radius: f64) -> Result<Self, AnnError> {
+        Self::selecting(queries, TopK::within(k, radius), Level::best())
+    }
+
+    fn selecting(queries: &'q Queries, top: TopK, level: Level) -> Result<Self, AnnError> {
+        if top.k() == 0 {
             return Err(AnnError::ZeroK);
         }
-        let tops = vec![TopK::new(k); queries.len()];
+        let tops = vec![top; queries.len()];
         let batch = queries.coded().map(|coded| Batch::new(coded, queries.metric(), &tops));
         Ok(Self { queries, level, tops, batch, ahead: AHEAD, wide: Vec::new() })
     }
@@ -138,6 +150,11 @@ impl<'q> ExactScan<'q> {
         if let Some(batch) = &mut self.batch {
             batch.tighten(&self.tops);
         }
+    }
+
+    /// The selections as they are, one for each query.
+    pub fn into_tops(self) -> Vec<TopK> {
+        self.tops
     }
 
     /// The neighbours found: for each query at most `k`, nearest first, ties by lower row; fewer if there were fewer

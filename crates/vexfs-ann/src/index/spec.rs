@@ -79,6 +79,14 @@ impl IndexSpec {
     }
 }
 
+impl fmt::Display for IndexSpec {
+    /// As it is parsed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.name())?;
+        self.options.iter().try_for_each(|(name, value)| write!(f, ",{name}={value}"))
+    }
+}
+
 impl FromStr for IndexSpec {
     type Err = SpecError;
 
@@ -205,6 +213,8 @@ mod tests {
     #[test]
     fn parameters_are_taken_by_name_and_checked() {
         let spec = IndexSpec::from_str("hnsw,ef-construction=200,m=16,alpha=1.2,codes=sq8").unwrap();
+        assert_eq!(spec.to_string(), "hnsw,ef_construction=200,m=16,alpha=1.2,codes=sq8");
+        assert_eq!(spec.to_string().parse(), Ok(spec.clone()));
         let mut options = spec.options();
         assert_eq!(options.number("m", 2..=64), Ok(Some(16)));
         assert_eq!(options.number("ef_construction", 1..=1000), Ok(Some(200)));

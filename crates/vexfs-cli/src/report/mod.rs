@@ -53,6 +53,11 @@ impl Report {
         Self { tool, verbosity, style, bar: Arc::default() }
     }
 
+    /// A voice that nobody hears but in warnings, for work that is done only to see whether it could be.
+    pub fn silent(tool: &'static str) -> Self {
+        Self { tool, verbosity: Verbosity::Quiet, style: Style::Silent, bar: Arc::default() }
+    }
+
     /// Name of the tool.
     pub fn tool(&self) -> &'static str {
         self.tool

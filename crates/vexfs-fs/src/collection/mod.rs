@@ -39,7 +39,12 @@ pub struct Collection {
     /// Its descriptor.
     pub desc: CollectionDesc,
     streams: BTreeMap<Vec<u8>, InodeNo>,
+    /// The directory of index images, if there is one.
+    pub(crate) index_directory: Option<InodeNo>,
 }
+
+/// Name of the directory of index images in a collection.
+pub const INDEX_DIRECTORY: &str = "index";
 
 impl Collection {
     /// Opens the collection at `path`; a name without `/` is one in the root directory.
@@ -63,12 +68,17 @@ impl Collection {
         let place = BlockNo(inode.descriptor.get());
         let block = src.read_block(place)?;
         let desc = CollectionDesc::decode(&block, place, inode.number(), src.seed())?;
-        let streams = dir::list(src, &inode)?
-            .into_iter()
-            .filter(|e| e.kind == InodeKind::Stream)
-            .map(|e| (e.name, e.inode))
-            .collect();
-        Ok(Self { path: path.to_owned(), inode, desc, streams })
+        let (mut streams, mut index_directory) = (BTreeMap::new(), None);
+        for entry in dir::list(src, &inode)? {
+            match entry.kind {
+                InodeKind::Stream => drop(streams.insert(entry.name, entry.inode)),
+                InodeKind::Directory if entry.name == INDEX_DIRECTORY.as_bytes() => {
+                    index_directory = Some(entry.inode);
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { path: path.to_owned(), inode, desc, streams, index_directory })
     }
 
     /// Rows, deleted ones included.

@@ -32,6 +32,17 @@ impl Deletions {
         self.0.get((row / 64) as usize).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
+    /// How many rows of `rows` are deleted.
+    pub fn count(&self, rows: Range<u64>) -> u64 {
+        let (first, last) = (rows.start / 64, rows.end.div_ceil(64).min(self.0.len() as u64));
+        let in_word = |word: u64| {
+            let (start, end) = (rows.start.max(word * 64), rows.end.min((word + 1) * 64));
+            let mask = if end - start == 64 { u64::MAX } else { ((1 << (end - start)) - 1) << (start % 64) };
+            u64::from((self.0[word as usize] & mask).count_ones())
+        };
+        if rows.is_empty() { 0 } else { (first..last).map(in_word).sum() }
+    }
+
     /// The words, or `None` when no row is deleted.
     pub fn words(&self) -> Option<&[u64]> {
         (!self.0.is_empty()).then_some(&self.0)
@@ -149,5 +160,21 @@ impl Rows {
         let stored = self.sums.bytes(row * 4..row * 4 + 4)?;
         let stored = stored.first_chunk::<4>().map_or(0, |b| u32::from_le_bytes(*b));
         if row_checksum(self.seed, self.collection, bytes) == stored { Ok(bytes) } else { Err(damage) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deleted_rows_are_counted_in_any_range() {
+        let deletions = Deletions(vec![u64::MAX, 0b1010, 1 << 63]);
+        for (range, count) in
+            [(0..192, 67), (0..64, 64), (63..66, 2), (65..67, 1), (10..10, 0), (191..500, 1), (300..400, 0)]
+        {
+            assert_eq!(deletions.count(range.clone()), count, "{range:?}");
+        }
+        assert_eq!(Deletions::default().count(0..9), 0);
     }
 }

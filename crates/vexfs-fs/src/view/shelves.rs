@@ -25,6 +25,7 @@ impl<T: Default> Shelves<T> {
     }
 
     /// The value at `index`, or `None` behind the last.
+    #[inline]
     pub(super) fn get(&self, index: u64) -> Option<&T> {
         let shelf = self.shelves.get((index / SHELF) as usize)?;
         let len = SHELF.min(self.count - index / SHELF * SHELF);
@@ -44,15 +45,15 @@ impl Bits {
     }
 
     /// Whether a bit is set; those behind the last are not.
+    #[inline]
     pub(super) fn is_set(&self, bit: u64) -> bool {
         self.0.get(bit / 64).is_some_and(|word| word.load(Ordering::Acquire) >> (bit % 64) & 1 == 1)
     }
 
-    /// Sets a bit. Whoever sees it set sees what was done before.
-    pub(super) fn set(&self, bit: u64) {
-        if let Some(word) = self.0.get(bit / 64) {
-            word.fetch_or(1 << (bit % 64), Ordering::Release);
-        }
+    /// Sets a bit; true if it was clear. Whoever sees it set sees what was done before.
+    pub(super) fn set(&self, bit: u64) -> bool {
+        let mask = 1 << (bit % 64);
+        self.0.get(bit / 64).is_some_and(|word| word.fetch_or(mask, Ordering::Release) & mask == 0)
     }
 }
 
@@ -75,12 +76,13 @@ mod tests {
     fn bits_stay_set_and_touch_no_other() {
         let bits = Bits::new(1 << 20);
         let chosen = [0, 63, 64, 262_143, 262_144, (1 << 20) - 1];
-        chosen.into_iter().for_each(|bit| bits.set(bit));
+        chosen.into_iter().for_each(|bit| assert!(bits.set(bit), "{bit} was clear"));
+        assert!(!bits.set(63));
         for bit in (0..1 << 20).filter(|bit| bits.is_set(*bit)) {
             assert!(chosen.contains(&bit), "{bit}");
         }
         assert!(chosen.into_iter().all(|bit| bits.is_set(bit)));
-        bits.set(1 << 40);
+        assert!(!bits.set(1 << 40));
         assert!(!bits.is_set(1 << 40));
     }
 }

@@ -1,0 +1,238 @@
+//! The flags of `vexfs-tune`.
+
+use clap::{ArgAction, Parser};
+use uuid::Uuid;
+use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs, device_spec};
+use vexfs_cli::size::parse_size;
+use vexfs_cli::{DeviceSpec, Usage};
+use vexfs_format::superblock::LABEL_MAX;
+use vexfs_fs::index::IndexRequest;
+
+/// Change a VexFS: label, UUID, and the indexes of its collections
+///
+/// Does what the flags ask for on the filesystem on DEVICE, in this order: label and UUID, indexes as they are named, calibration.
+/// Each step is durable when the next one begins, and happens wholly or not at all, whatever interrupts it.
+///
+/// An index shortens searches in a collection. It is built from the vectors and can be dropped at any time; vectors that are added
+/// later are found without it until it is extended or rebuilt.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "vexfs-tune",
+    bin_name = "vexfs-tune",
+    version,
+    override_usage = "vexfs-tune [OPTIONS] [DEVICE]",
+    after_help = "Kinds of index:
+  flat     every vector by its 8-bit code, exactly
+  hnsw     graph of near neighbours
+  ivf      inverted lists of 8-bit codes
+  pq       every vector by its product code
+  ivf-pq   inverted lists of product codes
+  lsh      locality-sensitive hashing"
+)]
+pub struct Args {
+    /// Block device, image file, LABEL=… or UUID=…; may end in ?offset=N
+    ///
+    /// The same as -d.
+    #[arg(value_name = "DEVICE", value_parser = device_spec())]
+    pub operand: Option<DeviceSpec>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub device: DeviceArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub collection: CollectionArgs,
+
+    /// Give the filesystem this label
+    ///
+    /// At most 64 bytes of UTF-8; an empty one takes the label away.
+    #[arg(short = 'L', long, value_name = "LABEL", value_parser = label)]
+    pub label: Option<String>,
+
+    /// Give the filesystem this UUID; random makes one
+    #[arg(short = 'U', long, value_name = "UUID", value_parser = uuid)]
+    pub uuid: Option<NewUuid>,
+
+    /// List what the filesystem is, and its indexes
+    ///
+    /// Done last, so that it shows what the other flags have changed.
+    #[arg(short, long)]
+    pub list: bool,
+
+    /// add KIND, drop NAME, rebuild NAME, or extend NAME; may be given again
+    ///
+    /// 'add KIND[,name=NAME][,PARAMETER=VALUE...]' builds an index of the collection. Without a name it is called by its kind. 'drop
+    /// NAME' removes it. 'rebuild NAME' builds it anew over all vectors, 'extend NAME' over those that were added since; for these two,
+    /// NAME may be 'all'. Until a build is complete the old index answers. Each build ends with a calibration.
+    #[arg(long, num_args = 2, value_names = ["ACTION", "WHAT"], action = ArgAction::Append)]
+    index: Vec<String>,
+
+    /// Measure anew which recall each effort of the indexes reaches
+    ///
+    /// Vectors of the collection serve as queries. 'vexfs-query --recall' chooses by what was measured.
+    #[arg(long)]
+    pub calibrate: bool,
+
+    /// Show which vector instructions this machine has, and which are used
+    ///
+    /// Needs no device.
+    #[arg(long, conflicts_with_all = ["operand", "device", "label", "uuid", "list", "index", "calibrate", "dry_run"])]
+    pub simd: bool,
+
+    /// Say what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub threads: ThreadsArgs,
+
+    /// Memory for a build, at most [default: half of what is available]
+    ///
+    /// Takes k, M, G and T as powers of 1024. An index that does not fit is built in several parts, which are searched one after the
+    /// other: more memory makes fewer.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub output: OutputArgs,
+}
+
+/// The UUID that `-U` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewUuid {
+    /// One that nothing else has.
+    Random,
+    /// This one.
+    Given(Uuid),
+}
+
+/// One `--index`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IndexAction {
+    /// Build a new one.
+    Add(IndexRequest),
+    /// Remove one.
+    Drop(String),
+    /// Build one anew, or all of them.
+    Rebuild(Which),
+    /// Cover what came later by one, or by all of them.
+    Extend(Which),
+}
+
+/// Which indexes are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All of the collection.
+    All,
+    /// The one of this name.
+    Named(String),
+}
+
+impl Args {
+    /// The device: the operand, or that of the flags.
+    ///
+    /// # Errors
+    /// [`Usage`] if it is named twice.
+    pub fn device(&self) -> anyhow::Result<DeviceArgs> {
+        let Some(operand) = &self.operand else { return Ok(self.device.clone()) };
+        if self.device.device.is_some() {
+            return Err(Usage::new("the device is named twice, by -d and as DEVICE").into());
+        }
+        Ok(DeviceArgs { device: Some(operand.clone()), ..self.device.clone() })
+    }
+
+    /// What is to be done with indexes, in order.
+    ///
+    /// # Errors
+    /// [`Usage`] for an action that there is not, or an index that is none.
+    pub fn index_actions(&self) -> Result<Vec<IndexAction>, Usage> {
+        // The parser takes the values two by two.
+        self.index.chunks_exact(2).map(|pair| IndexAction::parse(&pair[0], &pair[1])).collect()
+    }
+
+    /// Whether anything is to be written.
+    pub fn changes(&self) -> bool {
+        self.label.is_some() || self.uuid.is_some() || !self.index.is_empty() || self.calibrate
+    }
+}
+
+impl IndexAction {
+    fn parse(action: &str, what: &str) -> Result<Self, Usage> {
+        let which = if what == "all" { Which::All } else { Which::Named(what.to_owned()) };
+        match action {
+            "add" => what.parse().map(Self::Add).map_err(|e: vexfs_fs::FsError| Usage::new(e.to_string())),
+            "drop" => Ok(Self::Drop(what.to_owned())),
+            "rebuild" => Ok(Self::Rebuild(which)),
+            "extend" => Ok(Self::Extend(which)),
+            _ => {
+                let problem = format!("--index {action}: 'add', 'drop', 'rebuild' or 'extend' is expected");
+                Err(Usage::new(problem))
+            }
+        }
+    }
+}
+
+fn label(text: &str) -> Result<String, String> {
+    if text.len() > LABEL_MAX || text.contains('\0') {
+        return Err(format!("a label has at most {LABEL_MAX} bytes, and no zero byte"));
+    }
+    Ok(text.to_owned())
+}
+
+fn uuid(text: &str) -> Result<NewUuid, String> {
+    match Uuid::parse_str(text) {
+        _ if text == "random" => Ok(NewUuid::Random),
+        Ok(uuid) if !uuid.is_nil() => Ok(NewUuid::Given(uuid)),
+        Ok(_) => Err("the nil UUID stands for none".to_owned()),
+        Err(_) => Err(format!("'{text}' is neither a UUID nor 'random'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(["vexfs-tune"].into_iter().chain(line.split_whitespace()))
+    }
+
+    fn actions(line: &str) -> Result<Vec<IndexAction>, Usage> {
+        parse(line).expect(line).index_actions()
+    }
+
+    #[test]
+    fn actions_come_in_their_order() {
+        let found =
+            actions("/img --index add hnsw,m=16 --index drop old --index rebuild all --index extend x");
+        let expected = [
+            IndexAction::Add("hnsw,m=16".parse().expect("a request")),
+            IndexAction::Drop("old".to_owned()),
+            IndexAction::Rebuild(Which::All),
+            IndexAction::Extend(Which::Named("x".to_owned())),
+        ];
+        assert_eq!(found.expect("parsed"), expected);
+        for line in ["/img --index make hnsw", "/img --index add tree", "/img --index add hnsw,name=a.b"] {
+            assert!(actions(line).is_err(), "{line}");
+        }
+        assert!(parse("/img --index add").is_err());
+    }
+
+    #[test]
+    fn the_device_is_named_once() {
+        assert!(parse("/img -L x").expect("parsed").device().is_ok());
+        assert!(parse("/img -d /other -L x").expect("parsed").device().is_err());
+        assert!(parse("--simd /img").is_err());
+    }
+
+    #[test]
+    fn identities_are_checked() {
+        let long = "x".repeat(LABEL_MAX + 1);
+        assert!(parse(&format!("/img -L {long}")).is_err());
+        assert!(parse("/img -U 00000000-0000-0000-0000-000000000000").is_err());
+        assert!(parse("/img -U nonsense").is_err());
+        assert_eq!(parse("/img -U random").expect("parsed").uuid, Some(NewUuid::Random));
+    }
+}

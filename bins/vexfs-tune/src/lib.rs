@@ -1,0 +1,20 @@
+//! `vexfs-tune`: changes a VexFS that exists.
+//!
+//! [`args`] is the command line, `run` the order of the work, `identity`, `indexes` and `simd` the kinds of it. The rest of the
+//! workspace uses only [`args::Args`], for the man page and the completions.
+
+pub mod args;
+mod identity;
+mod indexes;
+mod list;
+mod run;
+mod simd;
+
+use std::process::ExitCode;
+
+use vexfs_cli::{Family, run_tool};
+
+/// Runs the tool on the arguments of this process.
+pub fn main() -> ExitCode {
+    run_tool(Family::Ordinary, run::run)
+}

@@ -1,0 +1,60 @@
+//! The work of `vexfs-tune`: each step is durable when the next begins.
+
+use serde::Serialize;
+use vexfs_cli::output::json::{Schema, write_document};
+use vexfs_cli::{Output, Report, Usage, signals, volume};
+
+use crate::args::Args;
+use crate::identity::{self, Identity};
+use crate::indexes::{Done, Worker};
+use crate::list::Listing;
+use crate::simd;
+
+const SCHEMA: Schema = Schema::new("vexfs-tune", 1);
+
+/// What was done.
+#[derive(Serialize)]
+struct Outcome {
+    dry_run: bool,
+    #[serde(flatten)]
+    identity: Identity,
+    indexes: Vec<Done>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filesystem: Option<Listing>,
+}
+
+pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
+    if args.simd {
+        return simd::show(args.output.json, out);
+    }
+    let actions = args.index_actions()?;
+    if !args.changes() && !args.list {
+        return Err(Usage::new("there is nothing to do: name what is to be changed, or -l").into());
+    }
+    let device = args.device()?;
+    let report = Report::new("vexfs-tune", &args.output);
+    let is_writing = args.changes() && !args.dry_run;
+    let mut volume = if is_writing {
+        signals::catch()?;
+        volume::open_for_writing(&device, &report)?
+    } else {
+        volume::open_for_reading(&device, &report)?
+    };
+    let identity = identity::change(args, &mut volume, &report)?;
+    let mut worker = Worker { args, volume: &mut volume, report: &report, done: Vec::new() };
+    let worked = worker.work(&actions);
+    let indexes = worker.done;
+    let filesystem = match (&worked, args.list) {
+        (Ok(()), true) => Some(Listing::of(&volume)?),
+        _ => None,
+    };
+    let closed = volume.close();
+    worked?;
+    closed?;
+    if args.output.json {
+        write_document(out, SCHEMA, &Outcome { dry_run: args.dry_run, identity, indexes, filesystem })?;
+    } else if let Some(filesystem) = filesystem {
+        filesystem.write_text(out)?;
+    }
+    Ok(())
+}

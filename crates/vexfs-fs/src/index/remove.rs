@@ -1,0 +1,37 @@
+//! Taking an index away.
+
+use vexfs_format::InodeNo;
+
+use super::files::{self, IndexFiles};
+use super::problem;
+use crate::collection::Collection;
+use crate::error::Result;
+use crate::txn::transaction::Transaction;
+use crate::volume::Volume;
+
+/// Removes the index `name` of the collection at `path`. Returns the blocks that became free.
+///
+/// # Durability
+/// One transaction: after a crash the index is there whole, or not at all.
+///
+/// # Errors
+/// [`FsError::Index`](crate::FsError::Index) if there is no such index; those of [`Collection::open`] and of a commit.
+pub fn remove(volume: &mut Volume, path: &str, name: &str) -> Result<u64> {
+    let collection = Collection::open(volume, path)?;
+    collection.desc.features().check_writable()?;
+    let files = files::find(volume, &collection, name)?;
+    let Some(directory) = collection.index_directory else {
+        return Err(problem(path, name, "there is no such index"));
+    };
+    let free = volume.sb.free_blocks.get();
+    let mut txn = volume.begin()?;
+    txn.use_reserve();
+    remove_files(&mut txn, directory, &files)?;
+    txn.commit()?;
+    Ok(volume.sb.free_blocks.get().saturating_sub(free))
+}
+
+/// Removes the files of an index within a transaction.
+pub(super) fn remove_files(txn: &mut Transaction<'_>, directory: InodeNo, files: &IndexFiles) -> Result<()> {
+    files.names().iter().try_for_each(|name| txn.remove(directory, name.as_bytes()))
+}

@@ -1,0 +1,249 @@
+//! Choosing how to answer: which index, how hard to try, or none.
+
+use std::sync::OnceLock;
+
+use vexfs_ann::index::{Index, Kind};
+
+use super::{Limit, Searcher};
+use crate::error::{FsError, Result};
+use crate::index::StoredIndex;
+use crate::index::stored::Indexes;
+
+/// Bytes of rows below which every row is compared when nobody asks for an index: that takes about as long as opening one.
+const SMALL_BYTES: u64 = 1 << 20;
+/// Recall that is aimed at when nobody says anything and the index is calibrated.
+const DEFAULT_RECALL: f64 = 0.95;
+/// A distance after a jump through memory costs about as much as so many in a row.
+const JUMP: f64 = 4.0;
+
+/// Which index is to answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The one that is expected to cost least, or none for a small collection.
+    #[default]
+    Auto,
+    /// None: every row is compared.
+    Exact,
+    /// The index of this name, or the best of this kind.
+    Named(String),
+}
+
+/// How hard the index is to try.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Effort {
+    /// As hard as a recall of 0.95 takes, if the index is calibrated; else as its kind thinks right.
+    #[default]
+    Default,
+    /// As hard as this recall takes.
+    Recall(f64),
+    /// As these numbers say.
+    Given {
+        /// The effort and what the kinds that have it call it: `ef`, `nprobe`, `probes`.
+        effort: Option<(&'static str, u32)>,
+        /// Candidates that are compared by their full rows.
+        rerank: Option<u32>,
+    },
+}
+
+/// How queries are to be answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request {
+    /// Which index.
+    pub choice: Choice,
+    /// How hard it tries.
+    pub effort: Effort,
+}
+
+/// How queries will be answered: an index that is open, or none.
+pub struct Plan<'s> {
+    pub(super) searcher: &'s Searcher,
+    pub(super) limit: Limit,
+    pub(super) route: Option<Route<'s>>,
+    warnings: Vec<String>,
+    /// Why the index was given up.
+    pub(super) given_up: OnceLock<String>,
+}
+
+/// An index on the way to an answer.
+pub(super) struct Route<'s> {
+    pub(super) stored: &'s StoredIndex,
+    pub(super) parts: Vec<Box<dyn Index + 's>>,
+    pub(super) effort: Effort,
+    /// What is known to lead to the recall that is wanted.
+    pub(super) calibrated: Option<vexfs_ann::index::Effort>,
+    /// Distances that a query is expected to cost.
+    cost: f64,
+}
+
+impl Searcher {
+    /// Chooses how to answer queries that want `limit` neighbours.
+    ///
+    /// An index that cannot be used is a warning, not an error: another one answers, or the exact search does.
+    ///
+    /// # Errors
+    /// [`FsError::BadIndex`] for an effort that the index named does not have, for a recall that is none, and for a recall when
+    /// no index that may answer is calibrated.
+    pub fn plan<'s>(
+        &'s self,
+        indexes: &'s Indexes,
+        request: &Request,
+        limit: impl Into<Limit>,
+    ) -> Result<Plan<'s>> {
+        let limit = limit.into();
+        let mut plan =
+            Plan { searcher: self, limit, route: None, warnings: Vec::new(), given_up: OnceLock::new() };
+        if let Effort::Recall(recall) = request.effort
+            && !(0.0..=1.0).contains(&recall)
+        {
+            return Err(FsError::BadIndex(format!("a recall of {recall} is not between 0 and 1")));
+        }
+        if request.choice == Choice::Exact {
+            return Ok(plan);
+        }
+        let bytes = self.rows.len().saturating_mul(self.rows.row_bytes());
+        let is_small = bytes <= SMALL_BYTES && request.effort == Effort::Default;
+        if request.choice == Choice::Auto && is_small {
+            return Ok(plan);
+        }
+        let (candidates, mut unusable) = indexes.candidates(&request.choice);
+        let mut routes = Vec::new();
+        let mut uncalibrated = Vec::new();
+        for stored in candidates {
+            match Route::open(self, stored, request, limit) {
+                Ok(Found::Route(route)) => routes.push(route),
+                Ok(Found::TooMuch) => return Ok(plan),
+                Ok(Found::NotCalibrated) => uncalibrated.push(stored.name()),
+                Ok(Found::OtherEffort(has)) => {
+                    if let Choice::Named(_) = request.choice {
+                        return Err(other_effort(stored, has, request.effort));
+                    }
+                }
+                Err(error) => unusable.push((stored.name().to_owned(), error.to_string())),
+            }
+        }
+        let exact = self.exact_cost();
+        routes.retain(|route| matches!(request.choice, Choice::Named(_)) || route.cost < exact);
+        plan.route = routes.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
+        if plan.route.is_none() && !uncalibrated.is_empty() {
+            return Err(FsError::BadIndex(format!(
+                "{}: index {} is not calibrated, so nobody knows what a recall takes; run vexfs-tune --calibrate",
+                self.path,
+                uncalibrated.join(", "),
+            )));
+        }
+        plan.warn(unusable, &request.choice);
+        Ok(plan)
+    }
+
+    /// Distances, as cheap as distances in a row are, that an exact search takes.
+    fn exact_cost(&self) -> f64 {
+        (self.rows.len() - self.deletions.count(0..self.rows.len())) as f64
+    }
+}
+
+impl Plan<'_> {
+    /// What the person who asked should know.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Name of the index that answers; `None` if every row is compared.
+    pub fn index(&self) -> Option<&str> {
+        self.route.as_ref().filter(|_| self.given_up.get().is_none()).map(|route| route.stored.name())
+    }
+
+    fn warn(&mut self, unusable: Vec<(String, String)>, choice: &Choice) {
+        let instead = match (&self.route, choice) {
+            (Some(route), _) => format!("index {} answers instead", route.stored.name()),
+            (None, _) => "every vector is compared".to_owned(),
+        };
+        if let (None, Choice::Named(name), true) = (&self.route, choice, unusable.is_empty()) {
+            self.warnings.push(format!("{}: there is no index {name}; {instead}", self.searcher.path));
+        }
+        for (_, problem) in unusable {
+            self.warnings.push(format!("{problem}; {instead}"));
+        }
+    }
+}
+
+/// What came of looking at an index.
+enum Found<'s> {
+    Route(Route<'s>),
+    /// It calls its effort otherwise.
+    OtherEffort(&'static str),
+    NotCalibrated,
+    /// No effort is known to reach the recall: only the exact search does.
+    TooMuch,
+}
+
+impl<'s> Route<'s> {
+    fn open(
+        searcher: &Searcher,
+        stored: &'s StoredIndex,
+        request: &Request,
+        limit: Limit,
+    ) -> Result<Found<'s>> {
+        let parts = stored.searchable()?;
+        let Some(first) = parts.first() else { return Ok(Found::OtherEffort("")) };
+        if let Effort::Given { effort: Some((name, _)), .. } = request.effort
+            && first.effort_name() != name
+        {
+            return Ok(Found::OtherEffort(first.effort_name()));
+        }
+        let is_exact = parts.iter().all(|part| part.is_exact());
+        let wanted = match request.effort {
+            Effort::Recall(recall) => Some(recall),
+            Effort::Default => Some(DEFAULT_RECALL),
+            Effort::Given { .. } => None,
+        };
+        let calibration = if is_exact { None } else { stored.calibration()? };
+        let k = limit.k.min(usize::try_from(searcher.rows.len()).unwrap_or(usize::MAX)).max(1);
+        let choice = calibration.as_ref().zip(wanted).and_then(|(known, recall)| known.choose(k, recall));
+        if matches!(request.effort, Effort::Recall(_)) && !is_exact && choice.is_none() {
+            return Ok(if calibration.is_some() { Found::TooMuch } else { Found::NotCalibrated });
+        }
+        let rows = searcher.rows.len();
+        let uncovered: u64 = stored.uncovered(rows).iter().map(|gap| gap.end - gap.start).sum();
+        let distances =
+            choice.map_or((rows - uncovered) as f64 * share(stored.kind()), |c| c.distance_computations);
+        let jump = if matches!(stored.kind(), Kind::Hnsw | Kind::Lsh) { JUMP } else { 1.0 };
+        Ok(Found::Route(Self {
+            stored,
+            parts,
+            effort: request.effort,
+            calibrated: choice.map(|choice| choice.effort),
+            cost: distances * jump + uncovered as f64,
+        }))
+    }
+
+    /// How hard part `part` tries for `k` neighbours.
+    pub(super) fn effort(&self, part: &dyn Index, k: usize) -> vexfs_ann::index::Effort {
+        let mut effort = self.calibrated.unwrap_or_else(|| part.default_effort(k));
+        if let Effort::Given { effort: given, rerank } = self.effort {
+            effort.effort = given.map_or(effort.effort, |(_, number)| number);
+            effort.rerank = rerank.unwrap_or(effort.rerank);
+        }
+        effort
+    }
+}
+
+/// Share of the rows that a kind is expected to look at when nobody has measured it.
+fn share(kind: Kind) -> f64 {
+    match kind {
+        Kind::Hnsw => 0.005,
+        Kind::Ivf => 0.03,
+        Kind::IvfPq => 0.04,
+        Kind::Lsh => 0.05,
+        Kind::Pq => 0.2,
+        Kind::Flat => 0.25,
+    }
+}
+
+fn other_effort(stored: &StoredIndex, has: &str, asked: Effort) -> FsError {
+    let asked = match asked {
+        Effort::Given { effort: Some((name, _)), .. } => name,
+        _ => "such effort",
+    };
+    let has = if has.is_empty() { "rerank alone".to_owned() } else { has.to_owned() };
+    FsError::BadIndex(format!("index {} ({}) has no {asked}; it has {has}", stored.name(), stored.kind()))
+}
