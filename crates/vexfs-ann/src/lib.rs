@@ -26,6 +26,7 @@ mod dtype;
 mod error;
 mod flat;
 pub mod index;
+mod lsh;
 mod metric;
 mod neighbor;
 pub mod reference;

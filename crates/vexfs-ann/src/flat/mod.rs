@@ -11,13 +11,11 @@
 mod batch;
 mod coding;
 mod glance;
-#[allow(dead_code, reason = "what index kinds decide with")]
 mod picked;
 mod queries;
 mod scan;
 mod stream;
 
-#[allow(unused_imports, reason = "what index kinds decide with")]
 pub(crate) use picked::offer_rows;
 pub use queries::Queries;
 pub use scan::ExactScan;

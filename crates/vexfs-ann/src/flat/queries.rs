@@ -157,7 +157,7 @@ impl Queries {
     }
 
     /// Query `index` of d elements.
-    pub(super) fn values(&self, index: usize) -> &[f32] {
+    pub(crate) fn values(&self, index: usize) -> &[f32] {
         &self.padded(index)[..self.dim]
     }
 
@@ -189,7 +189,7 @@ impl Queries {
     }
 
     /// Query `index` as zero-padded bits.
-    pub(super) fn bits(&self, index: usize) -> &[u8] {
+    pub(crate) fn bits(&self, index: usize) -> &[u8] {
         let padded = DType::B1.row_bytes(self.dim).next_multiple_of(bits::PAD);
         &self.bits[index * padded..][..padded]
     }

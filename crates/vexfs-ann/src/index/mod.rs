@@ -20,7 +20,7 @@ pub use spec::{IndexSpec, Kind, Options, SpecError};
 
 use std::ops::Range;
 
-use crate::{Queries, TopK};
+use crate::{Queries, TopK, lsh};
 use image::{Header, Image};
 
 /// How hard a search tries. What the numbers count is the kind's business; more is slower and finds more.
@@ -185,7 +185,10 @@ impl Build<'_> {
 /// # Errors
 /// [`IndexError::Spec`] for parameters that the kind does not have or that do not fit the rows.
 pub fn rows_within_memory(spec: &IndexSpec, build: &Build<'_>) -> Result<u64, IndexError> {
-    Err(unavailable(spec.kind, build))
+    match spec.kind {
+        Kind::Lsh => lsh::rows_within_memory(spec, build),
+        _ => Err(unavailable(spec.kind, build)),
+    }
 }
 
 /// Builds an index over [`Build::first_row`] .. [`Build::end_row`] and writes its image to `out`.
@@ -194,8 +197,10 @@ pub fn rows_within_memory(spec: &IndexSpec, build: &Build<'_>) -> Result<u64, In
 /// [`IndexError::Spec`] as [`rows_within_memory`]; [`IndexError::Mismatch`] for a metric or element type that the kind cannot
 /// index; those of the rows; [`IndexError::Output`]; [`IndexError::Interrupted`]. What was written is then to be thrown away.
 pub fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn std::io::Write) -> Result<(), IndexError> {
-    let _ = out;
-    Err(unavailable(spec.kind, build))
+    match spec.kind {
+        Kind::Lsh => lsh::build(spec, build, out),
+        _ => Err(unavailable(spec.kind, build)),
+    }
 }
 
 /// Opens an image: O(1), nothing but its trailer and what the kind keeps beside it is read.
@@ -204,7 +209,10 @@ pub fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn std::io::Write) 
 /// Those of [`Image::open`] and of the kind.
 pub fn open<'a>(bytes: &'a dyn ImageBytes) -> Result<Box<dyn Index + 'a>, IndexError> {
     let image = Image::open(bytes)?;
-    Err(IndexError::Unknown { what: format!("kind {}", image.header().kind) })
+    match image.header().kind {
+        Kind::Lsh => lsh::open(&image),
+        kind => Err(IndexError::Unknown { what: format!("kind {kind}") }),
+    }
 }
 
 fn unavailable(kind: Kind, build: &Build<'_>) -> IndexError {
