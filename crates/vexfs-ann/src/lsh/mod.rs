@@ -139,16 +139,15 @@ impl Index for Lsh<'_> {
 
     fn efforts(&self, k: usize) -> Vec<Effort> {
         let (rerank, tables) = (self.rerank(k), self.tables.len() as u64);
-        let probes =
-            (0..32).map(|doublings| tables << doublings).take_while(|probes| *probes < self.buckets());
-        let mut efforts: Vec<Effort> =
-            probes.map(|probes| Effort { effort: probes as u32, rerank }).collect();
+        let probes = (0..31).map(|doublings| 1u32 << doublings);
+        let probes = probes.take_while(|probes| u64::from(*probes) * tables < self.buckets());
+        let mut efforts: Vec<Effort> = probes.map(|effort| Effort { effort, rerank }).collect();
         efforts.push(Effort { effort: u32::MAX, rerank: rerank.saturating_mul(4) });
         efforts
     }
 
     fn default_effort(&self, k: usize) -> Effort {
-        Effort { effort: DEFAULT_PROBES * self.tables.len() as u32, rerank: self.rerank(k) }
+        Effort { effort: DEFAULT_PROBES, rerank: self.rerank(k) }
     }
 
     fn search(

@@ -137,7 +137,8 @@ impl Work {
 
     /// Gathers candidates.
     fn probe(&mut self, index: &Lsh<'_>, search: &Search<'_>) -> Result<(), IndexError> {
-        let (effort, buckets) = (u64::from(search.effort.effort), index.buckets());
+        let effort = u64::from(search.effort.effort) * index.tables.len() as u64;
+        let buckets = index.buckets();
         let most = (TRIES * effort + LEAST_TRIES).min(buckets).min(MOST_TRIES);
         let (mut probes, mut tries) = (0, 0);
         let mut is_short = effort >= buckets;
