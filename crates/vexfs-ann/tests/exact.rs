@@ -4,16 +4,14 @@
 
 use vexfs_ann::{DType, ExactScan, Level, Metric, Neighbor, Queries, Vectors, reference};
 
-/// The levels of this machine; `VEXFS_SIMD_REQUIRE` makes a missing one a failure.
+/// The levels of this machine; `VEXFS_SIMD_REQUIRE`, names separated by commas, makes a missing one a failure.
 fn levels() -> Vec<Level> {
-    let required = std::env::var("VEXFS_SIMD_REQUIRE").unwrap_or_default();
-    let mut levels = vec![Level::SCALAR];
-    match Level::avx2() {
-        Some(level) => levels.push(level),
-        None if required == "avx2" => panic!("VEXFS_SIMD_REQUIRE=avx2, which this machine lacks"),
-        None => println!("skipped: avx2 on this machine"),
+    let all = Level::all();
+    for name in std::env::var("VEXFS_SIMD_REQUIRE").unwrap_or_default().split(',') {
+        let has = name.is_empty() || all.iter().any(|level| level.name() == name);
+        assert!(has, "VEXFS_SIMD_REQUIRE={name}, which this machine lacks");
     }
-    levels
+    all
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

@@ -128,7 +128,7 @@ impl<'q> Batch<'q> {
         tops: &mut [TopK],
         wide: &mut Vec<f32>,
     ) {
-        level.run(Tile {
+        level.tile(Tile {
             codes: &self.codes,
             rows: &self.row_terms,
             panel: &self.coded.panels[panel],

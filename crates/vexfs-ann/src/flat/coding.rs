@@ -64,7 +64,7 @@ impl CodedQueries {
     /// Codes `values`, nq × `dim`. Of [`Metric::Cosine`] also scales by 1 / norm.
     pub(super) fn new<'a>(values: impl Iterator<Item = &'a [f32]>, dim: usize, metric: Metric) -> Self {
         let (codes, queries): (Vec<_>, Vec<_>) = values.map(|query| QueryCode::new(query, metric)).unzip();
-        let panels = codes.chunks(PANEL).map(|codes| Panel::new(codes, dim)).collect();
+        let panels = codes.chunks(PANEL).map(|codes| Panel::of_queries(codes, dim)).collect();
         Self { panels, queries }
     }
 

@@ -207,7 +207,7 @@ impl Simd for Avx2 {
         avx2!(_mm256_set1_epi32(i32::from_le_bytes(from)))
     }
     #[inline(always)]
-    fn dot_u8_i8(self, a: __m256i, b: __m256i) -> __m256i {
+    fn dot_u7_i8(self, a: __m256i, b: __m256i) -> __m256i {
         avx2!(_mm256_maddubs_epi16(a, b))
     }
 

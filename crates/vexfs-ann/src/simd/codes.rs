@@ -129,8 +129,8 @@ fn code<S: Simd>(simd: S, wide: &mut [f32], dim: usize, most: f32, codes: &mut [
         }
         let bytes = simd.narrow_u7(rounded);
         simd.store_bytes(bytes, block);
-        sums = simd.add_i32(sums, simd.pair_sum_i16(simd.dot_u8_i8(bytes, ones)));
-        squares = simd.add_i32(squares, simd.pair_sum_i16(simd.dot_u8_i8(bytes, bytes)));
+        sums = simd.dot_quads(sums, bytes, ones);
+        squares = simd.dot_quads(squares, bytes, bytes);
     }
     let [a, b, c, d] = residuals;
     RowCode {

@@ -4,10 +4,16 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::scalar::Scalar;
+use super::tile::Tile;
+use super::trial;
 use super::vector::Simd;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::amx::Amx;
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
 #[cfg(target_arch = "x86_64")]
-use super::avx2::Avx2;
+use super::{avx2::Avx2, avx512::Avx512};
 
 /// An instruction set that this machine has; owning one proves it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,6 +24,14 @@ enum Set {
     Scalar(Scalar),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Amx(Amx),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon<false>),
+    #[cfg(target_arch = "aarch64")]
+    NeonDot(Neon<true>),
 }
 
 /// Work that is compiled once per level.
@@ -35,39 +49,57 @@ impl Level {
     /// Portable code; on every machine.
     pub const SCALAR: Self = Self(Set::Scalar(Scalar));
 
-    /// AVX2, FMA and F16C, if the machine has all three.
-    pub fn avx2() -> Option<Self> {
+    /// Every level of this machine, the lowest first:
+    ///
+    /// - `scalar`: portable code;
+    /// - `avx2`: AVX2, FMA and F16C of x86-64;
+    /// - `avx512`: besides, AVX-512 F, BW, VL and VNNI, for many against many;
+    /// - `amx`: besides, the tiles of AMX-INT8, for many against many; on Linux, where the system grants them;
+    /// - `neon`: Advanced SIMD of AArch64, with the byte products of its dot-product extension where present.
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![Set::Scalar(Scalar)];
         #[cfg(target_arch = "x86_64")]
-        return Avx2::new().map(|token| Self(Set::Avx2(token)));
-        #[cfg(not(target_arch = "x86_64"))]
-        None
+        all.extend(Avx2::new().map(Set::Avx2));
+        #[cfg(target_arch = "x86_64")]
+        all.extend(Avx512::new().map(Set::Avx512));
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        all.extend(Amx::new().map(Set::Amx));
+        #[cfg(target_arch = "aarch64")]
+        all.extend(Neon::<false>::new().map(Set::Neon));
+        #[cfg(target_arch = "aarch64")]
+        all.extend(Neon::<true>::new().map(Set::NeonDot));
+        all.into_iter().map(Self).collect()
     }
 
-    /// The highest level of this machine, or the one that `VEXFS_SIMD` names (`scalar`, `avx2`) if that is lower.
+    /// The highest level of this machine, or the one that `VEXFS_SIMD` names (see [`all`](Self::all)) if that is lower.
     ///
-    /// Resolved at the first call and the same ever after. A value of the variable that names no level, or a level that
-    /// the machine lacks, changes nothing.
+    /// Resolved at the first call and the same ever after. A level that does not agree with portable code on a small
+    /// example is passed over. A value of the variable that names no level, or a level that the machine lacks, changes
+    /// nothing.
     pub fn best() -> Self {
         static BEST: OnceLock<Level> = OnceLock::new();
-        *BEST.get_or_init(|| match std::env::var("VEXFS_SIMD").as_deref() {
-            Ok("scalar") => Self::SCALAR,
-            _ => Self::avx2().unwrap_or(Self::SCALAR),
-        })
+        *BEST.get_or_init(|| Self::highest(std::env::var("VEXFS_SIMD").ok().as_deref()))
+    }
+
+    /// The highest level up to the one named `limit` that agrees with portable code.
+    fn highest(limit: Option<&str>) -> Self {
+        let all = Self::all();
+        let end = all.iter().rposition(|level| Some(level.name()) == limit).map_or(all.len(), |at| at + 1);
+        let agrees = all[..end].iter().rev().find(|&&level| level == Self::SCALAR || trial::agrees(level));
+        *agrees.unwrap_or(&Self::SCALAR)
     }
 
     /// Every level of this machine, for tests.
     ///
-    /// A level the machine lacks is skipped with a printed line; `VEXFS_SIMD_REQUIRE` (`avx2`) turns that into a failure.
+    /// `VEXFS_SIMD_REQUIRE`, names separated by commas, turns the lack of a level into a failure.
     #[cfg(test)]
-    pub(crate) fn all() -> Vec<Self> {
-        let required = std::env::var("VEXFS_SIMD_REQUIRE").unwrap_or_default();
-        let mut levels = vec![Self::SCALAR];
-        match Self::avx2() {
-            Some(level) => levels.push(level),
-            None if required == "avx2" => panic!("VEXFS_SIMD_REQUIRE=avx2, which this machine lacks"),
-            None => println!("skipped: avx2 on this machine"),
+    pub(crate) fn tested() -> Vec<Self> {
+        let all = Self::all();
+        for name in std::env::var("VEXFS_SIMD_REQUIRE").unwrap_or_default().split(',') {
+            let has = name.is_empty() || all.iter().any(|level| level.name() == name);
+            assert!(has, "VEXFS_SIMD_REQUIRE={name}, which this machine lacks");
         }
-        levels
+        all
     }
 
     /// The level's name: what `VEXFS_SIMD` takes.
@@ -76,15 +108,40 @@ impl Level {
             Set::Scalar(_) => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(_) => "avx512",
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::Amx(_) => "amx",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(_) | Set::NeonDot(_) => "neon",
         }
     }
 
-    /// Runs `job` with the instructions of this level.
+    /// Runs `job` with the instructions of this level; those above AVX2 have more only for the [`tile`](Self::tile).
     pub(crate) fn run<J: Job>(self, job: J) -> J::Out {
         match self.0 {
             Set::Scalar(token) => job.run(token),
             #[cfg(target_arch = "x86_64")]
             Set::Avx2(token) => token.run(job),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(token) => token.avx2().run(job),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::Amx(token) => token.avx512().avx2().run(job),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(token) => token.run(job),
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDot(token) => token.run(job),
+        }
+    }
+
+    /// Finds the pairs that survive with the instructions of this level.
+    pub(crate) fn tile(self, tile: Tile<'_>) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(token) => token.tile(tile),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::Amx(token) => token.tile(tile),
+            _ => self.run(tile),
         }
     }
 }
@@ -92,5 +149,28 @@ impl Level {
 impl fmt::Debug for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Level({})", self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_of_this_machine_agrees_with_portable_code() {
+        for level in Level::tested() {
+            assert!(trial::agrees(level), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_lowers_the_level_and_an_unknown_one_does_not() {
+        let all = Level::all();
+        let highest = *all.last().unwrap();
+        assert_eq!(Level::highest(None), highest);
+        assert_eq!(Level::highest(Some("mmx")), highest);
+        for level in all {
+            assert_eq!(Level::highest(Some(level.name())).name(), level.name());
+        }
     }
 }

@@ -2,25 +2,35 @@
 //!
 //! - [`level`]: which instruction sets this machine has; the one place where generic code becomes machine code.
 //! - [`vector`]: the trait: the handful of operations kernels are made of.
-//! - [`scalar`], `avx2`: its implementations. All `unsafe` of the crate is in `avx2`.
+//! - [`scalar`], `avx2`, `neon`: its implementations.
+//! - `avx512`, `amx`: the tile once more, for instructions that fit no 256-bit vector; all else runs as AVX2.
+//! - [`trial`]: what a level has to pass before it is chosen.
 //! - [`element`]: widening stored elements to f32.
 //! - [`float`], [`int`], [`bits`]: one query against one row.
 //! - [`codes`], [`tile`]: many queries against many rows, by small integer codes.
 //!
-//! A further instruction set is one more file that implements [`Simd`] and one more arm in [`level`].
+//! A further instruction set is one more file that implements [`Simd`] and one more arm in [`level`]. All `unsafe` of the crate
+//! is in the files of `avx2`, `avx512`, `amx` and `neon`.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 pub(crate) mod bits;
 pub(crate) mod codes;
 pub(crate) mod element;
 pub(crate) mod float;
 pub(crate) mod int;
 mod level;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tile;
+mod trial;
 mod vector;
 
 pub(crate) use level::Job;

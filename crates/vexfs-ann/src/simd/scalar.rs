@@ -159,7 +159,7 @@ impl Simd for Scalar {
         from_fn(|i| from[i % 4])
     }
     #[inline(always)]
-    fn dot_u8_i8(self, a: [u8; 32], b: [u8; 32]) -> [i16; 16] {
+    fn dot_u7_i8(self, a: [u8; 32], b: [u8; 32]) -> [i16; 16] {
         let product = |i: usize| i16::from(a[i]) * i16::from(b[i] as i8);
         from_fn(|i| product(2 * i).saturating_add(product(2 * i + 1)))
     }

@@ -67,7 +67,7 @@ impl<E: Element> Job for Glance<'_, E> {
 
 fn float_kernels_of<E: Element>(dtype: DType) {
     let mut random = Random(1);
-    for level in Level::all() {
+    for level in Level::tested() {
         for dim in 1..=130 {
             let query: Vec<f32> = (0..dim).map(|_| random.float()).collect();
             let row = random.row(dtype, dim);
@@ -131,7 +131,7 @@ impl<B: Byte> Job for Whole<'_, B> {
 
 fn int_kernels_of<B: Byte>(value: impl Fn(u8) -> i16) {
     let mut random = Random(2);
-    for level in Level::all() {
+    for level in Level::tested() {
         for dim in (1..=130).chain([784, 65_536]) {
             for extreme in [false, true] {
                 let (query, mut row) = match extreme {
@@ -178,7 +178,7 @@ impl Job for Differ<'_> {
 #[test]
 fn the_bit_kernel_is_exact() {
     let mut random = Random(3);
-    for level in Level::all() {
+    for level in Level::tested() {
         for size in (1..=130).chain([8192]) {
             let (query, row) = (random.bytes(size), random.bytes(size));
             let want = reference::hamming(&query, &row);
@@ -211,7 +211,7 @@ fn code_rows<E: Element>(level: Level, rows: &[u8], dim: usize) -> (Vec<Block32>
 
 fn coding_of<E: Element>(dtype: DType) {
     let mut random = Random(4);
-    for level in Level::all() {
+    for level in Level::tested() {
         for dim in 1..=130 {
             let mut rows = random.row(dtype, dim);
             rows.extend(random.row(dtype, dim));
@@ -254,7 +254,7 @@ fn row_codes_lose_no_more_than_they_say() {
 
 #[test]
 fn a_row_that_is_not_finite_or_too_wide_has_a_residual_that_is_not_either() {
-    for level in Level::all() {
+    for level in Level::tested() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
             for (dim, at) in [(3, 0), (3, 2), (8, 7), (37, 36), (64, 5)] {
                 let mut row = vec![1.0f32; dim];
@@ -281,7 +281,7 @@ fn survive_from(least: f32, rows: usize) -> (Vec<RowTerms>, QueryTerms) {
 #[test]
 fn the_tile_multiplies_codes_exactly_up_to_the_limit_of_its_lanes() {
     let mut random = Random(5);
-    for level in Level::all() {
+    for level in Level::tested() {
         for dim in (1..=130usize).chain([4096]) {
             for (queries, rows) in [(1, 1), (8, 6), (9, 7), (16, 13)] {
                 // Row codes at their largest, query codes alternating by span between the largest sums allowed.
@@ -309,12 +309,12 @@ fn the_tile_multiplies_codes_exactly_up_to_the_limit_of_its_lanes() {
                     let row = row_codes[row * blocks..][..blocks].iter().flat_map(|block| block.0);
                     row.zip(&codes[query]).map(|(u, &c)| i32::from(u) * i32::from(c)).sum()
                 };
-                let panel = Panel::new(&codes, dim);
+                let panel = Panel::of_queries(&codes, dim);
                 for (row, query) in [(0, 0), (rows - 1, queries - 1), (rows / 2, 2 % queries)] {
                     let least = product(row, query);
                     let (row_terms, query_terms) = survive_from(least as f32, rows);
                     let mut survivors: [Vec<Survivor>; PANEL] = Default::default();
-                    level.run(Tile {
+                    level.tile(Tile {
                         codes: &row_codes,
                         rows: &row_terms,
                         panel: &panel,
@@ -340,7 +340,7 @@ fn the_tile_multiplies_codes_exactly_up_to_the_limit_of_its_lanes() {
 
 #[test]
 fn the_tile_adds_every_term_and_keeps_what_is_nan() {
-    for level in Level::all() {
+    for level in Level::tested() {
         let row = |scale, offset, sum, radius, size| RowTerms { scale, offset, sum, radius, size };
         let rows = [
             row(2.0, 3.0, 5.0, 7.0, 11.0),
@@ -365,11 +365,11 @@ fn the_tile_adds_every_term_and_keeps_what_is_nan() {
         queries.constant[1] = -851.5;
         queries.constant[2] = f32::NEG_INFINITY;
         queries.constant[3] = f32::NAN;
-        let panel = Panel::new(&vec![vec![1; 4]; 4], 4);
+        let panel = Panel::of_queries(&vec![vec![1; 4]; 4], 4);
         let mut codes = Block32::ZERO;
         codes.0[..4].fill(1);
         let mut survivors: [Vec<Survivor>; PANEL] = Default::default();
-        level.run(Tile {
+        level.tile(Tile {
             codes: &[codes; 8],
             rows: &rows,
             panel: &panel,

@@ -19,7 +19,7 @@ const ROWS: usize = 6;
 pub(crate) const PANEL: usize = 16;
 
 /// Quads of elements in a block of row codes.
-const QUADS: usize = LANE_SPAN / 4;
+pub(super) const QUADS: usize = LANE_SPAN / 4;
 
 /// What the bound of a pair takes from the row; its meaning depends on the metric. NaN anywhere keeps the row.
 #[derive(Debug, Clone, Copy)]
@@ -82,27 +82,44 @@ pub(crate) enum Lanes {
 /// The coded queries of a panel: for each four elements, one or two [`Block32`] of eight queries each.
 #[derive(Debug, Clone)]
 pub(crate) struct Panel {
+    /// Zero beyond the last element. Of two blocks to a quad, from `start` on and for an even number of blocks of elements.
     blocks: Vec<Block32>,
+    /// 1 if the pairs of blocks do not straddle cache lines then.
+    start: usize,
     live: usize,
     lanes: Lanes,
 }
 
 impl Panel {
+    /// Room for `live` queries of `blocks` blocks.
+    fn new(live: usize, blocks: usize, lanes: Lanes) -> Self {
+        if live <= 8 {
+            return Self { blocks: vec![Block32::ZERO; blocks * QUADS], start: 0, live, lanes };
+        }
+        let all = vec![Block32::ZERO; blocks.next_multiple_of(2) * QUADS * 2 + 1];
+        let start = all.as_ptr().addr() / size_of::<Block32>() % 2;
+        Self { blocks: all, start, live, lanes }
+    }
+
+    /// Puts four codes of a query where they belong.
+    fn set(&mut self, query: usize, quad: usize, codes: [u8; 4]) {
+        let block = if self.is_half() { quad } else { self.start + 2 * quad + query / 8 };
+        self.blocks[block].0.as_chunks_mut::<4>().0[query % 8] = codes;
+    }
+
     /// Interleaves the codes of up to [`PANEL`] queries.
     ///
     /// # Shape
     /// `codes`: 1 ..= [`PANEL`] slices of d codes, [`Lanes::Limited`].
-    pub(crate) fn new(codes: &[Vec<i8>], dim: usize) -> Self {
-        let vectors = if codes.len() > 8 { 2 } else { 1 };
-        let quads = dim.div_ceil(LANE_SPAN) * QUADS;
-        let mut blocks = vec![Block32::ZERO; quads * vectors];
+    pub(crate) fn of_queries(codes: &[Vec<i8>], dim: usize) -> Self {
+        let mut panel = Self::new(codes.len(), dim.div_ceil(LANE_SPAN), Lanes::Limited);
         for (query, codes) in codes.iter().enumerate() {
-            for (element, &code) in codes.iter().enumerate() {
-                let block = element / 4 * vectors + query / 8;
-                blocks[block].0[query % 8 * 4 + element % 4] = code as u8;
+            for (quad, four) in codes.chunks(4).enumerate() {
+                let code = |i: usize| four.get(i).map_or(0, |&code| code as u8);
+                panel.set(query, quad, std::array::from_fn(code));
             }
         }
-        Self { blocks, live: codes.len(), lanes: Lanes::Limited }
+        panel
     }
 
     /// Interleaves the codes of up to [`PANEL`] rows, less 64: [`Lanes::Free`] if they are within 0 ..= 127.
@@ -111,24 +128,37 @@ impl Panel {
     /// `codes`: 1 ..= [`PANEL`] rows of `blocks` blocks, packed.
     pub(crate) fn of_rows(codes: &[Block32], blocks: usize) -> Self {
         const HIGH: u32 = 0x4040_4040;
-        let live = codes.len() / blocks;
-        let vectors = if live > 8 { 2 } else { 1 };
-        let mut panel = vec![Block32::ZERO; blocks * QUADS * vectors];
+        let mut panel = Self::new(codes.len() / blocks, blocks, Lanes::Free);
         for (query, codes) in codes.chunks_exact(blocks).enumerate() {
             let quads = codes.iter().flat_map(|block| block.0.as_chunks::<4>().0);
-            for (&quad, to) in quads.zip(panel[query / 8..].iter_mut().step_by(vectors)) {
+            for (quad, &codes) in quads.enumerate() {
                 // u − 64 in two's complement: bit 6 turned over, and carried into the sign.
-                let turned = u32::from_le_bytes(quad) ^ HIGH;
-                let signed = turned | (turned & HIGH) << 1;
-                to.0.as_chunks_mut::<4>().0[query % 8] = signed.to_le_bytes();
+                let turned = u32::from_le_bytes(codes) ^ HIGH;
+                panel.set(query, quad, (turned | (turned & HIGH) << 1).to_le_bytes());
             }
         }
-        Self { blocks: panel, live, lanes: Lanes::Free }
+        panel
     }
 
     /// Number of queries.
     pub(crate) fn live(&self) -> usize {
         self.live
+    }
+
+    /// The queries that exist, a bit each.
+    pub(super) fn live_mask(&self) -> u32 {
+        (1 << self.live) - 1
+    }
+
+    /// Whether there is one block to a quad.
+    pub(super) fn is_half(&self) -> bool {
+        self.live <= 8
+    }
+
+    /// Of a panel that is not half: sixteen queries to a quad, for an even number of blocks of elements.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn quads(&self) -> &[[Block32; 2]] {
+        self.blocks[self.start..].as_chunks().0
     }
 }
 
@@ -157,38 +187,61 @@ pub(crate) struct Survivor {
     pub(crate) estimate: f32,
 }
 
+impl Tile<'_> {
+    /// Blocks of codes to a row.
+    pub(super) fn blocks(&self) -> usize {
+        self.codes.len() / self.rows.len()
+    }
+
+    /// Notes the queries, a bit each, for which a row survives.
+    pub(super) fn keep(&mut self, row: usize, products: &[i32; PANEL], mut queries: u32) {
+        while queries != 0 {
+            let query = queries.trailing_zeros() as usize;
+            self.survivors[query].push(Survivor { row: row as u32, product: products[query], estimate: 0.0 });
+            queries &= queries - 1;
+        }
+    }
+}
+
 impl Job for Tile<'_> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match (self.panel.lanes, self.panel.live > 8) {
-            (Lanes::Limited, true) => self.rows_of::<S, 2, QUADS>(simd),
-            (Lanes::Limited, false) => self.rows_of::<S, 1, QUADS>(simd),
-            (Lanes::Free, true) => self.rows_of::<S, 2, 2>(simd),
-            (Lanes::Free, false) => self.rows_of::<S, 1, 2>(simd),
+        match (self.panel.lanes, self.panel.is_half()) {
+            (Lanes::Limited, false) => self.rows_of::<S, 2, QUADS>(simd),
+            (Lanes::Limited, true) => self.rows_of::<S, 1, QUADS>(simd),
+            (Lanes::Free, false) => self.rows_of::<S, 2, 2>(simd),
+            (Lanes::Free, true) => self.rows_of::<S, 1, 2>(simd),
         }
     }
 }
 
 impl Tile<'_> {
-    /// All rows, with `VECTORS` vectors of eight queries and `RUN` quads to a lane.
+    /// All rows, with `VECTORS` vectors of eight queries and `RUN` quads to an i16 lane.
     #[inline(always)]
     fn rows_of<S: Simd, const VECTORS: usize, const RUN: usize>(mut self, simd: S) {
-        let blocks = self.panel.blocks.len() / (QUADS * VECTORS);
-        let live = (1u32 << self.panel.live) - 1;
+        if self.rows.is_empty() {
+            return;
+        }
+        let (panel, live) = (self.panel, self.panel.live_mask());
+        let blocks = self.blocks();
         let mut first = 0;
         while first < self.rows.len() {
             // The last group repeats the last row in place of the missing ones.
             let last = self.rows.len() - 1;
             let row = move |i: usize| (first + i).min(last);
             let codes = std::array::from_fn(|i| &self.codes[row(i) * blocks..][..blocks]);
-            let products = multiply::<S, VECTORS, RUN>(simd, codes, &self.panel.blocks);
+            let products = multiply::<S, VECTORS, RUN>(simd, codes, &panel.blocks[panel.start..]);
             let ruled_out = self.ruled_out(simd, row, &products);
             for i in 0..ROWS.min(self.rows.len() - first) {
                 let survivors = live & !ruled_out[i];
                 if survivors != 0 {
-                    self.keep(simd, first + i, &products[i], survivors);
+                    let mut by_query = [0; PANEL];
+                    for (&products, by_query) in products[i].iter().zip(by_query.as_chunks_mut::<8>().0) {
+                        *by_query = simd.to_array_i32(products);
+                    }
+                    self.keep(first + i, &by_query, survivors);
                 }
             }
             first += ROWS;
@@ -212,26 +265,6 @@ impl Tile<'_> {
             }
         }
         bits
-    }
-
-    /// Notes the queries, a bit each, for which a row survives.
-    #[inline(always)]
-    fn keep<S: Simd, const VECTORS: usize>(
-        &mut self,
-        simd: S,
-        row: usize,
-        products: &[S::I32; VECTORS],
-        mut queries: u32,
-    ) {
-        let mut by_query = [0; PANEL];
-        for (&products, by_query) in products.iter().zip(by_query.as_chunks_mut::<8>().0) {
-            *by_query = simd.to_array_i32(products);
-        }
-        while queries != 0 {
-            let query = queries.trailing_zeros() as usize;
-            self.survivors[query].push(Survivor { row: row as u32, product: by_query[query], estimate: 0.0 });
-            queries &= queries - 1;
-        }
     }
 }
 
@@ -272,10 +305,11 @@ impl<V: Copy> Terms<V> {
     }
 }
 
-/// Σ of the products of codes, of six rows with each query of a panel; lanes are widened every `RUN` quads.
+/// Σ of the products of codes, of six rows with each query of a panel; lanes are widened every `RUN` quads, unless four
+/// products are added to wide lanes at once.
 ///
 /// # Shape
-/// `rows`: b blocks each; `panel`: b · [`QUADS`] · `VECTORS` blocks.
+/// `rows`: b blocks each; `panel`: b · [`QUADS`] · `VECTORS` blocks or more.
 #[inline(always)]
 fn multiply<S: Simd, const VECTORS: usize, const RUN: usize>(
     simd: S,
@@ -285,15 +319,26 @@ fn multiply<S: Simd, const VECTORS: usize, const RUN: usize>(
     let mut sums = [[simd.zero_i32(); VECTORS]; ROWS];
     let rows = rows.map(|row| &row[..rows[0].len()]);
     for (block, panel) in (0..rows[0].len()).zip(panel.chunks_exact(QUADS * VECTORS)) {
+        if S::QUADS {
+            for quad in 0..QUADS {
+                let queries = load_queries::<S, VECTORS>(simd, panel, quad);
+                for (row, sums) in rows.iter().zip(&mut sums) {
+                    let code = simd.splat_bytes(row[block].0.as_chunks::<4>().0[quad]);
+                    for (sum, &queries) in sums.iter_mut().zip(&queries) {
+                        *sum = simd.dot_quads(*sum, code, queries);
+                    }
+                }
+            }
+            continue;
+        }
         for first in (0..QUADS).step_by(RUN) {
             let mut lanes = [[simd.zero_i16(); VECTORS]; ROWS];
             for quad in first..first + RUN {
-                let queries: [S::Bytes; VECTORS] =
-                    std::array::from_fn(|vector| simd.load_bytes(&panel[quad * VECTORS + vector]));
+                let queries = load_queries::<S, VECTORS>(simd, panel, quad);
                 for (row, lanes) in rows.iter().zip(&mut lanes) {
                     let code = simd.splat_bytes(row[block].0.as_chunks::<4>().0[quad]);
                     for (lanes, &queries) in lanes.iter_mut().zip(&queries) {
-                        *lanes = simd.add_i16(*lanes, simd.dot_u8_i8(code, queries));
+                        *lanes = simd.add_i16(*lanes, simd.dot_u7_i8(code, queries));
                     }
                 }
             }
@@ -305,4 +350,14 @@ fn multiply<S: Simd, const VECTORS: usize, const RUN: usize>(
         }
     }
     sums
+}
+
+/// Four codes of each query.
+#[inline(always)]
+fn load_queries<S: Simd, const VECTORS: usize>(
+    simd: S,
+    panel: &[Block32],
+    quad: usize,
+) -> [S::Bytes; VECTORS] {
+    std::array::from_fn(|vector| simd.load_bytes(&panel[quad * VECTORS + vector]))
 }

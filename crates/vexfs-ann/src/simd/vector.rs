@@ -96,8 +96,16 @@ pub(crate) trait Simd: Copy {
     fn load_bytes(self, from: &Block32) -> Self::Bytes;
     /// `from` eight times over.
     fn splat_bytes(self, from: [u8; 4]) -> Self::Bytes;
-    /// Products of unsigned and signed bytes added in pairs; saturates where a pair exceeds an i16.
-    fn dot_u8_i8(self, a: Self::Bytes, b: Self::Bytes) -> Self::I16;
+    /// Products of bytes of at most 127 and signed bytes added in pairs; any value where a pair exceeds an i16.
+    fn dot_u7_i8(self, a: Self::Bytes, b: Self::Bytes) -> Self::I16;
+    /// Whether [`dot_quads`](Self::dot_quads) is one instruction.
+    const QUADS: bool = false;
+    /// `sum` and the products of bytes of at most 127 and signed bytes added in fours: lane i gets those of bytes 4 i to
+    /// 4 i + 3. Any value where a pair exceeds an i16, unless [`QUADS`](Self::QUADS).
+    #[inline(always)]
+    fn dot_quads(self, sum: Self::I32, a: Self::Bytes, b: Self::Bytes) -> Self::I32 {
+        self.add_i32(sum, self.pair_sum_i16(self.dot_u7_i8(a, b)))
+    }
 
     /// No bits.
     fn zero_count(self) -> Self::Count;

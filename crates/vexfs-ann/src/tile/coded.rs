@@ -321,8 +321,7 @@ impl<I: Iterator<Item = usize>, V: FnMut(usize, f32)> Job for Pairs<'_, I, V> {
             let mut sum = simd.zero_i32();
             for (a, b) in one.codes.iter().zip(codes) {
                 // Two products of at most 127² fit an i16.
-                let pairs = simd.dot_u8_i8(simd.load_bytes(a), simd.load_bytes(b));
-                sum = simd.add_i32(sum, simd.pair_sum_i16(pairs));
+                sum = simd.dot_quads(sum, simd.load_bytes(a), simd.load_bytes(b));
             }
             let (a, b) = (&one.shapes[0], &rows.shapes[pick]);
             // Padding has code 0: it adds nothing to the product, and is not among what is centred.

@@ -122,7 +122,7 @@ fn search(level: Level, queries: View<'_>, rows: View<'_>, k: usize, own: Option
         row_terms.clear();
         row_terms.extend(block.shapes.iter().map(|shape| terms_of_row(rows.metric, rows.dim, shape)));
         for (index, (panel, terms)) in panels.iter().zip(&mut terms).enumerate() {
-            level.run(Tile {
+            level.tile(Tile {
                 codes: block.codes,
                 rows: &row_terms,
                 panel,

@@ -1,0 +1,181 @@
+//! AVX-512 with VNNI of x86-64: the tile in vectors of sixteen queries.
+//!
+//! Four codes of a row are broadcast, multiplied with four codes of each query, and added to i32 lanes by one instruction
+//! (VPDPBUSD, which does not saturate): no limit on codes other than their being bytes.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+
+use super::avx2::Avx2;
+use super::tile::{PANEL, QUADS, QueryTerms, RowTerms, Tile};
+use super::vector::Block32;
+
+/// Rows that share the loads of a panel: enough sums in flight to hide the latency of an addition, and no more pointers
+/// than there are registers.
+const ROWS: usize = 10;
+
+/// Proof that the machine has AVX-512 F, BW, VL and VNNI, and [`Avx2`]: [`Avx512::new`] is the only way to get one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Avx512(Avx2);
+
+impl Avx512 {
+    /// The proof, where there is one.
+    pub(crate) fn new() -> Option<Self> {
+        let has_all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
+        Avx2::new().filter(|_| has_all).map(Self)
+    }
+
+    /// The lesser proof.
+    pub(crate) fn avx2(self) -> Avx2 {
+        self.0
+    }
+
+    /// Finds the pairs that survive.
+    pub(crate) fn tile(self, mut tile: Tile<'_>) {
+        if tile.panel.is_half() {
+            return self.0.run(tile);
+        }
+        // SAFETY: `self` proves that the machine has the features enabled there.
+        unsafe { survivors(&mut tile, 0) }
+    }
+
+    /// Finds the pairs that survive among the rows from `first` on, of a panel that is not half.
+    pub(super) fn rows_from(self, tile: &mut Tile<'_>, first: usize) {
+        // SAFETY: `self` proves that the machine has the features enabled there.
+        unsafe { survivors(tile, first) }
+    }
+
+    /// Finds the pairs that survive among the rows from `first` on whose products are given, of a panel that is not half.
+    pub(super) fn judge(self, tile: &mut Tile<'_>, first: usize, products: &[[i32; PANEL]]) {
+        // SAFETY: `self` proves that the machine has the features enabled there.
+        unsafe { judge(tile, first, products) }
+    }
+}
+
+/// The terms of sixteen queries.
+#[derive(Clone, Copy)]
+struct Terms {
+    constant: __m512,
+    product: __m512,
+    offset: __m512,
+    sum: __m512,
+    radius: __m512,
+    size: __m512,
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn load_f32(from: &[f32; PANEL]) -> __m512 {
+    // SAFETY: the unaligned form of the load, of exactly the array's 64 bytes.
+    unsafe { _mm512_loadu_ps(from.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn load_i32(from: &[i32; PANEL]) -> __m512i {
+    // SAFETY: the unaligned form of the load, of exactly the array's 64 bytes.
+    unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn load_quads(from: &[Block32; 2]) -> __m512i {
+    // SAFETY: the unaligned form of the load, of exactly the two blocks' 64 bytes.
+    unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+}
+
+impl Terms {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    fn load(from: &QueryTerms) -> Self {
+        Self {
+            constant: load_f32(&from.constant),
+            product: load_f32(&from.product),
+            offset: load_f32(&from.offset),
+            sum: load_f32(&from.sum),
+            radius: load_f32(&from.radius),
+            size: load_f32(&from.size),
+        }
+    }
+
+    /// The queries, a bit each, for which the bound does not rule a row out; see [`QueryTerms`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    fn survive(&self, row: &RowTerms, products: __m512i) -> u32 {
+        let sum = _mm512_fmadd_ps(self.size, _mm512_set1_ps(row.size), self.constant);
+        let sum = _mm512_fmadd_ps(self.radius, _mm512_set1_ps(row.radius), sum);
+        let sum = _mm512_fmadd_ps(self.sum, _mm512_set1_ps(row.sum), sum);
+        let sum = _mm512_fmadd_ps(self.offset, _mm512_set1_ps(row.offset), sum);
+        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(products), _mm512_set1_ps(row.scale));
+        let bound = _mm512_fmadd_ps(self.product, scaled, sum);
+        // "Not greater" is also true of NaN.
+        u32::from(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(bound, _mm512_setzero_ps()))
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn survivors(tile: &mut Tile<'_>, mut first: usize) {
+    let terms = Terms::load(tile.queries);
+    let (panel, live) = (tile.panel, tile.panel.live_mask());
+    let quads = panel.quads();
+    let (codes, count) = (tile.codes, tile.rows.len());
+    let blocks = codes.len() / count.max(1);
+    while first < count {
+        // The last group repeats the last row in place of the missing ones.
+        let row = |i: usize| (first + i).min(count - 1);
+        let products = multiply(std::array::from_fn(|i| &codes[row(i) * blocks..][..blocks]), quads);
+        for (i, &products) in products.iter().enumerate().take(count - first) {
+            let survive = live & terms.survive(&tile.rows[first + i], products);
+            if survive != 0 {
+                tile.keep(first + i, &to_array(products), survive);
+            }
+        }
+        first += ROWS;
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn judge(tile: &mut Tile<'_>, first: usize, products: &[[i32; PANEL]]) {
+    let terms = Terms::load(tile.queries);
+    let live = tile.panel.live_mask();
+    for (row, products) in (first..).zip(products) {
+        let survive = live & terms.survive(&tile.rows[row], load_i32(products));
+        if survive != 0 {
+            tile.keep(row, products, survive);
+        }
+    }
+}
+
+/// Σ of the products of codes, of ten rows with each query of a panel.
+///
+/// # Shape
+/// `rows`: b blocks each; `quads`: b · [`QUADS`] or more.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn multiply(rows: [&[Block32]; ROWS], quads: &[[Block32; 2]]) -> [__m512i; ROWS] {
+    let mut sums = [_mm512_setzero_si512(); ROWS];
+    let blocks = rows[0].len();
+    let rows = rows.map(|row| &row[..blocks]);
+    for (block, quads) in (0..blocks).zip(quads.as_chunks::<QUADS>().0) {
+        for (quad, queries) in quads.iter().enumerate() {
+            let queries = load_quads(queries);
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                let code = i32::from_le_bytes(row[block].0.as_chunks::<4>().0[quad]);
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi32(code), queries);
+            }
+        }
+    }
+    sums
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn to_array(products: __m512i) -> [i32; PANEL] {
+    let mut array = [0; PANEL];
+    // SAFETY: the unaligned form of the store, of exactly the array's 64 bytes.
+    unsafe { _mm512_storeu_si512(array.as_mut_ptr().cast(), products) };
+    array
+}
