@@ -3,6 +3,8 @@
 //! The `fsck` front end keeps the letters A C l M N P R r s T t V and ? to itself, so nothing that is needed at boot
 //! hides behind one of them.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Parser, ValueEnum};
 use vexfs_cli::DeviceSpec;
 use vexfs_cli::args::device_spec;
@@ -57,6 +59,21 @@ pub struct Args {
     /// systemd reads. 0 stands for a bar on standard error, which is shown anyway where that is a terminal.
     #[arg(short = 'C', long, value_name = "FD", value_parser = clap::value_parser!(i32).range(0..))]
     pub progress_fd: Option<i32>,
+
+    /// Save what is overwritten in this file, so that it can be taken back
+    ///
+    /// 'vexfs-tune --undo FILE DEVICE' puts it back. The file survives a power failure: what a block held is durable in it before
+    /// the block is overwritten. A file that exists is gone on with if it belongs to this device and describes the state it
+    /// is in; any other file is refused. It may not lie on DEVICE.
+    #[arg(short = 'z', long, value_name = "FILE", conflicts_with_all = ["check", "superblock"])]
+    pub undo_file: Option<PathBuf>,
+
+    /// Copy the device to this image file, and repair the copy
+    ///
+    /// DEVICE is only read. NEW must not exist, or be empty; it takes as much room as DEVICE holds bytes other than zero. Sectors
+    /// that cannot be read are zero in the copy and listed, and all of the copy is checked then.
+    #[arg(long, value_name = "NEW", conflicts_with_all = ["check", "superblock", "undo_file"])]
+    pub repair_to: Option<PathBuf>,
 
     /// How much of the data is read
     ///
@@ -163,6 +180,17 @@ mod tests {
         assert!(parse("-p /dev/sda1").expect("boot").preen);
         assert!(parse("-p -n /dev/sda1").is_err());
         assert!(parse("-a -n /dev/sda1").is_err());
+    }
+
+    #[test]
+    fn what_is_saved_or_copied_is_also_written() {
+        assert!(parse("-p -z undo img").expect("preen").undo_file.is_some());
+        assert!(parse("-p --repair-to new img").expect("preen").repair_to.is_some());
+        for line in
+            ["-n -z undo img", "-n --repair-to new img", "-b 1 -z undo img", "-z undo --repair-to new img"]
+        {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use vexfs_cli::Output;
 use vexfs_fs::check::{CheckReport, Problem, Summary};
 
 use crate::meter::Cost;
+use crate::repair_to::LostRun;
 
 /// Version of the document; grows when a field changes its meaning or goes away.
 const VERSION: u32 = 1;
@@ -51,6 +52,21 @@ pub(crate) struct Outcome<'a> {
     pub(crate) worst: Option<&'static str>,
     pub(crate) summary: Option<JsonSummary>,
     pub(crate) passes: Vec<JsonCost>,
+    /// What could not be read of the device that was copied.
+    pub(crate) lost: Vec<JsonRun>,
+}
+
+/// Bytes of a device.
+#[derive(Serialize)]
+pub(crate) struct JsonRun {
+    byte: u64,
+    bytes: u64,
+}
+
+impl From<&LostRun> for JsonRun {
+    fn from(lost: &LostRun) -> Self {
+        Self { byte: lost.run.offset, bytes: lost.run.len }
+    }
 }
 
 /// What the filesystem holds.
@@ -106,6 +122,7 @@ impl<'a> Outcome<'a> {
             worst: None,
             summary: None,
             passes: Vec::new(),
+            lost: Vec::new(),
         }
     }
 

@@ -1,14 +1,16 @@
 //! `fsck.vexfs`: checks a VexFS filesystem.
 //!
-//! [`args`] is the command line, `run` the work; `watch` is told what the check finds, `print` and `json` put it into words,
+//! [`args`] is the command line, `place` the device or its copy (`repair_to`), `run` the work; `watch` is told what the check finds, `print` and `json` put it into words,
 //! `progress_fd` and `meter` say how far it is and what it cost. The rest of the workspace uses only [`args::Args`], for the man
 //! page and the completions.
 
 pub mod args;
 mod json;
 mod meter;
+mod place;
 mod print;
 mod progress_fd;
+mod repair_to;
 mod run;
 mod watch;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use vexfs_cli::args::OutputArgs;
 use vexfs_cli::{FsckStatus, Interrupted, Output, Report, Usage, WithHint, clock, signals};
-use vexfs_device::{Device, FileDevice, OpenOptions as DeviceOptions};
+use vexfs_device::Device;
 use vexfs_format::BlockNo;
 use vexfs_format::error::Incompatible;
 use vexfs_fs::check::quick::{self, Look};
@@ -16,8 +16,10 @@ use vexfs_fs::{FsError, OpenOptions, Volume};
 use crate::args::{Args, Data};
 use crate::json::{Document, JsonSummary, Outcome};
 use crate::meter::CountingDevice;
+use crate::place::Place;
 use crate::print::{problems_left, summary_line};
 use crate::progress_fd::ProgressFd;
+use crate::repair_to::LostRun;
 use crate::watch::{Stop, Watch};
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<FsckStatus> {
@@ -32,10 +34,15 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<FsckStatus> {
     let flags = OutputArgs { quiet: args.quiet, verbose: args.verbose, json: args.json };
     let report = Report::new("fsck.vexfs", &flags);
     let located = args.device.locate()?;
-    let options = if args.writes() { DeviceOptions::read_write() } else { DeviceOptions::read_only() };
-    let device = FileDevice::open(&located.path, options.offset(located.offset))?;
-    let run = Run { args, report, device: Arc::new(CountingDevice::new(Arc::new(device))) };
-    run.run(out, fd)
+    let place = Place::open(args, &located, &report)?;
+    let device = Arc::new(CountingDevice::new(place.device()));
+    let run = Run { args, report, device, lost: place.lost() };
+    let outcome = run.run(out, fd);
+    match (outcome, place.finish(&run.report)) {
+        (Ok(status), finished) => finished.map(|()| status),
+        // The error that ended the work is the one to tell.
+        (Err(error), _) => Err(error),
+    }
 }
 
 fn progress_fd(args: &Args) -> anyhow::Result<Option<ProgressFd>> {
@@ -50,6 +57,8 @@ struct Run<'a> {
     args: &'a Args,
     report: Report,
     device: Arc<CountingDevice>,
+    /// Parts of the original that the device, a copy, does not have.
+    lost: &'a [LostRun],
 }
 
 /// What became of the journal.
@@ -65,12 +74,18 @@ impl Run<'_> {
         self.device.name()
     }
 
+    fn outcome<'b>(&self, result: &'b str, checked: bool) -> Outcome<'b> {
+        let mut outcome = Outcome::new(result, checked);
+        outcome.lost = self.lost.iter().map(Into::into).collect();
+        outcome
+    }
+
     fn run(&self, out: &mut Output, fd: Option<ProgressFd>) -> anyhow::Result<FsckStatus> {
         let replay = self.replay()?;
         if self.args.journal_only() {
             return self.end_after_replay(out, &replay);
         }
-        if !self.args.is_forced() {
+        if !self.args.is_forced() && self.lost.is_empty() {
             match quick::look(self.device.clone())? {
                 Look::Clean { summary, is_complete } => {
                     self.say_clean(out, &summary, is_complete, &replay)?;
@@ -98,7 +113,7 @@ impl Run<'_> {
         match (checked, stop) {
             (Ok(found), _) => {
                 self.write_down(&found, &replay, options.data)?;
-                let mut outcome = Outcome::new(if found.is_clean() { "clean" } else { "damaged" }, true);
+                let mut outcome = self.outcome(if found.is_clean() { "clean" } else { "damaged" }, true);
                 outcome = outcome.of(&found);
                 outcome.replayed = replay.transactions + found.replayed;
                 outcome.passes = passes;
@@ -171,7 +186,7 @@ impl Run<'_> {
             self.report.warning(damage);
         }
         if self.args.json {
-            let mut outcome = Outcome::new(if damage.is_some() { "damaged" } else { "clean" }, false);
+            let mut outcome = self.outcome(if damage.is_some() { "damaged" } else { "clean" }, false);
             outcome.replayed = transactions;
             Document::default().end(out, self.name(), &outcome)?;
         } else if !self.args.quiet && damage.is_none() {
@@ -189,7 +204,7 @@ impl Run<'_> {
         replay: &Replay,
     ) -> anyhow::Result<()> {
         if self.args.json {
-            let mut outcome = Outcome::new("clean", false);
+            let mut outcome = self.outcome("clean", false);
             outcome.summary = Some(JsonSummary::new(summary, is_complete));
             outcome.replayed = replay.transactions;
             Document::default().end(out, self.name(), &outcome)?;
@@ -274,7 +289,7 @@ impl Run<'_> {
     /// Ends a JSON document that cannot be completed.
     fn close(&self, out: &mut Output, document: Document, result: &str) -> anyhow::Result<()> {
         if self.args.json {
-            document.end(out, self.name(), &Outcome::new(result, true))?;
+            document.end(out, self.name(), &self.outcome(result, true))?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The flags of `mkfs.vexfs`. The letters mean what they mean to mke2fs, but for `-V` and `-D`.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Parser};
 use vexfs_cli::args::{DEFAULT_COLLECTION, OutputArgs, device_spec, dtype, metric, metric_for};
@@ -180,6 +181,14 @@ pub struct Args {
     #[arg(short = 'f', visible_short_alias = 'F', long, action = ArgAction::Count)]
     pub force: u8,
 
+    /// Save what is overwritten in this file, so that it can be taken back
+    ///
+    /// 'vexfs-tune --undo FILE DEVICE' puts it back. The file survives a power failure: what a block held is durable in it before
+    /// the block is overwritten. Nothing is discarded then. A file that exists is gone on with if it belongs to this device and
+    /// describes the state it is in; any other file is refused. It may not lie on DEVICE.
+    #[arg(short = 'z', long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub undo_file: Option<PathBuf>,
+
     /// Do not discard the blocks of the device
     #[arg(short = 'K', long)]
     pub no_discard: bool,
@@ -268,9 +277,10 @@ impl Args {
     /// # Errors
     /// [`Usage`] if discarding is both asked for and forbidden.
     pub fn discards(&self) -> Result<Option<bool>, Usage> {
-        let forbidden = self.no_discard || self.extended.contains(&Extended::NoDiscard);
+        let forbidden =
+            self.no_discard || self.undo_file.is_some() || self.extended.contains(&Extended::NoDiscard);
         match (forbidden, self.extended.contains(&Extended::Discard)) {
-            (true, true) => Err(Usage::new("-E discard contradicts -K or -E nodiscard")),
+            (true, true) => Err(Usage::new("-E discard contradicts -K, -z or -E nodiscard")),
             (true, false) => Ok(Some(false)),
             (false, true) => Ok(Some(true)),
             (false, false) => Ok(None),
@@ -344,6 +354,8 @@ mod tests {
         assert_eq!(self::args("img").discards().expect("clear"), None);
         assert!(self::args("-E offset=1,offset=2 img").device().is_err());
         assert!(self::args("-K -E discard img").discards().is_err());
+        assert!(self::args("-z undo -E discard img").discards().is_err());
+        assert_eq!(self::args("-z undo img").discards().expect("clear"), Some(false));
         assert!(parse("-E stride=4 img").is_err());
     }
 

@@ -1,11 +1,15 @@
 //! The work of `mkfs.vexfs`: look, refuse or go on, plan, format, say what was made.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use uuid::Uuid;
 use vexfs_cli::output::json::{Schema, write_document};
+use vexfs_cli::undo::{self, SavedDevice};
 use vexfs_cli::{Interrupted, Output, Report, Unit, Usage, WithHint, clock, signals};
-use vexfs_device::Device;
+use vexfs_device::{Device, UndoIdentity};
 use vexfs_format::geometry::GeometryParams;
 use vexfs_format::superblock::Superblock;
 use vexfs_fs::FsError;
@@ -50,19 +54,54 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     }
     let (path, offset) = (target.path().to_owned(), target.offset());
     let ready = target.ready()?;
-    let made = match format(&ready, &options, &report) {
-        Ok(made) => made,
-        Err(error) => {
-            if let Err(more) = ready.give_up() {
-                report.warning(format!("{more:#}"));
-            }
-            return Err(error);
-        }
+    let saved = match save(args, &ready, &options, &path, offset) {
+        Ok(saved) => saved,
+        Err(error) => return Err(given_up(ready, &report, error)),
     };
-    if found.iter().any(Occupant::is_foreign) {
-        foreign::erase(&ready.device, &path, offset)?;
+    let device: Arc<dyn Device> = match &saved {
+        Some((device, _)) => device.clone(),
+        None => ready.device.clone(),
+    };
+    let mut made = format(device.clone(), &options, &report);
+    if made.is_ok() && found.iter().any(Occupant::is_foreign) {
+        made = foreign::erase(&device, &path, offset).and(made);
     }
-    print(args, out, &layout(&made), !args.output.quiet)
+    drop(device);
+    if let Some((device, file)) = &saved {
+        let finished = undo::finish(device, file, &report);
+        made = made.and_then(|made| finished.map(|()| made));
+    }
+    drop(saved);
+    match made {
+        Ok(made) => print(args, out, &layout(&made), !args.output.quiet),
+        Err(error) => Err(given_up(ready, &report, error)),
+    }
+}
+
+/// Puts a device in front of the one that is ready which saves what is overwritten, if that is wanted.
+fn save<'a>(
+    args: &'a Args,
+    ready: &Ready,
+    options: &MkfsOptions,
+    path: &Path,
+    offset: u64,
+) -> anyhow::Result<Option<(SavedDevice, &'a Path)>> {
+    let Some(file) = args.undo_file.as_deref() else { return Ok(None) };
+    let identity = UndoIdentity {
+        uuid: Some(options.uuid),
+        uuid_before: undo::known_uuid(&*ready.device),
+        original_len: ready.original_len(offset),
+        tool: "mkfs.vexfs".to_owned(),
+    };
+    Ok(Some((undo::save(file, ready.device.clone(), path, &identity)?, file)))
+}
+
+/// Takes back what was done to the file beside formatting it, and returns the error for which that is done.
+fn given_up(ready: Ready, report: &Report, error: anyhow::Error) -> anyhow::Error {
+    if let Err(more) = ready.give_up() {
+        report.warning(format!("{more:#}"));
+    }
+    error
 }
 
 /// Refuses a device on which something is recognised, unless that is to be overwritten or nothing is written at all.
@@ -122,8 +161,7 @@ fn explained(name: &str, error: FsError) -> anyhow::Error {
     }
 }
 
-fn format(ready: &Ready, options: &MkfsOptions, report: &Report) -> anyhow::Result<Superblock> {
-    let device = ready.device.clone();
+fn format(device: Arc<dyn Device>, options: &MkfsOptions, report: &Report) -> anyhow::Result<Superblock> {
     let name = device.name().to_owned();
     let progress = options.discard.then(|| report.progress("discarding", Unit::Bytes, options.extent));
     let mut steps = 0;

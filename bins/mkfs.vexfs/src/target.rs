@@ -153,6 +153,15 @@ impl Target {
 }
 
 impl Ready {
+    /// Length that the device had in bytes, if it was made longer.
+    pub(crate) fn original_len(&self, offset: u64) -> Option<u64> {
+        match &self.undo {
+            Undo::Nothing => None,
+            Undo::Remove(..) => Some(0),
+            Undo::Shorten(_, len) => Some(len.saturating_sub(offset)),
+        }
+    }
+
     /// Takes back what was done to the file beside formatting it. Says what has become of it.
     ///
     /// # Errors

@@ -9,7 +9,8 @@
 //!
 //! # Reading order
 //! [`exit`], [`run`] and [`error`] are the frame of a tool; [`args`], [`size`] and [`extended`] its flags; [`device`] what they
-//! name; [`output`] and [`report`] what comes out; [`signals`] how it is stopped; [`index`] and [`memory`] are for those that build indexes.
+//! name; [`output`] and [`report`] what comes out; [`signals`] how it is stopped, [`undo`] how its work is taken back;
+//! [`index`] and [`memory`] are for those that build indexes.
 //!
 //! # Example
 //! ```
@@ -51,6 +52,7 @@ pub mod report;
 pub mod run;
 pub mod signals;
 pub mod size;
+pub mod undo;
 pub mod volume;
 
 pub use device::{DeviceSpec, Located};

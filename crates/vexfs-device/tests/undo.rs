@@ -181,13 +181,13 @@ fn a_file_of_another_device_is_refused_by_length_and_uuid() {
     assert_eq!(found, OtherDevice::Len { found: LEN + 4096, expected: LEN });
     let stranger = UndoApply { uuid: Some([9; 16]), ..UndoApply::default() };
     let found = what(apply_undo(store.clone(), &device, &stranger).expect_err("another UUID"));
-    assert_eq!(found, OtherDevice::Uuid { found: [9; 16], expected: identity().uuid });
+    assert_eq!(found, OtherDevice::Uuid { found: [9; 16], expected: [1; 16] });
     assert!(found.to_string().contains("01010101-0101-0101-0101-010101010101"), "{found}");
-    let other = UndoIdentity { uuid: [9; 16], uuid_before: Some([9; 16]), ..identity() };
+    let other = UndoIdentity { uuid_before: Some([9; 16]), ..identity() };
     what(UndoDevice::new(&longer, store.clone(), &identity()).expect_err("longer"));
     what(UndoDevice::new(&device, store.clone(), &other).expect_err("another UUID"));
     assert!(device.snapshot() == after);
-    let known = UndoApply { uuid: Some(identity().uuid), ..UndoApply::default() };
+    let known = UndoApply { uuid: identity().uuid, ..UndoApply::default() };
     apply_undo(store, &device, &known).expect("its own UUID");
 }
 
@@ -331,6 +331,23 @@ fn an_image_that_was_made_longer_has_its_length_named() {
     let report = put_back(&store, &device).expect("put back");
     assert_eq!(report.original_len, Some(40960));
     let cut_off = MemDevice::from_bytes(device.snapshot()[..40960].to_vec());
+    assert!(cut_off.snapshot() == random(3, 40960));
     assert_eq!(put_back(&store, &cut_off).expect("again, after the caller has cut it off").restored, 0);
     assert!(store.len().expect("length") > 0);
+}
+
+#[test]
+fn an_image_that_was_cut_off_after_failed_work_is_put_back_as_far_as_it_goes() {
+    let before = random(3, 40000);
+    let store = Store::default();
+    let device = MemDevice::from_bytes([before.as_slice(), &[0; 80000]].concat());
+    let grown = UndoIdentity { original_len: Some(40000), ..identity() };
+    let undo = UndoDevice::new(&device, store.clone(), &grown).expect("begun");
+    undo.write_at(30000, &[5; 20000]).expect("write");
+    undo.flush().expect("flush");
+    drop(undo);
+    // In the middle of a granule.
+    let cut_off = MemDevice::from_bytes(device.snapshot()[..40000].to_vec());
+    put_back(&store, &cut_off).expect("put back");
+    assert!(cut_off.snapshot() == before);
 }

@@ -58,14 +58,13 @@ pub fn apply_undo(
     // A replay that was cut off leaves torn granules, which look like nothing that was ever written.
     let differing = if options.force || log.mark == Some(UndoKind::Replaying) {
         let can_be_put_back = |(number, granule): &(&u64, &Granule)| {
-            granule.before != Before::Unreadable
-                && *number * GRANULE + log.granule_len(**number) <= device.len()
+            granule.before != Before::Unreadable && log.granule_len(**number, device.len()) > 0
         };
         log.granules.iter().filter(can_be_put_back).map(|(&number, _)| number).collect()
     } else {
         verify_state(&log, &store, device)?
     };
-    let report = report(&log, &differing);
+    let report = report(&log, &differing, device.len());
     if options.dry_run || (differing.is_empty() && log.mark == Some(UndoKind::Replayed)) {
         return Ok(report);
     }
@@ -95,13 +94,12 @@ fn belongs(
         Err(UndoError::OtherDevice { file, device, what })
     };
     let (found, expected) = (device.len(), log.header.device_len.get());
-    // An image file that had been made longer was cut off when this was put back.
-    let was_cut_off = log.mark == Some(UndoKind::Replayed) && found == log.header.original_len.get();
-    if found != expected && !was_cut_off {
+    // An image file that had been made longer is cut off when this was put back, or when the work had failed.
+    if found != expected && found != log.header.original_len.get() {
         return other(OtherDevice::Len { found, expected });
     }
     match options.uuid {
-        Some(found) if found != log.header.uuid && found != log.header.uuid_before => {
+        Some(found) if !log.header.is_known_as(&found) => {
             other(OtherDevice::Uuid { found, expected: log.header.uuid })
         }
         _ => Ok(()),
@@ -132,7 +130,7 @@ pub(super) fn verify_state(
             && found != after
         {
             let (_, bytes) = changed.get_or_insert((number * GRANULE, 0));
-            *bytes += log.granule_len(number);
+            *bytes += log.granule_len(number, device.len());
         }
     }
     if let Some((offset, bytes)) = changed {
@@ -153,7 +151,7 @@ pub(super) fn verify_state(
 /// How a granule of the device stands to its before-image.
 enum State {
     Same,
-    /// `None`: it cannot be read.
+    /// `None`: it cannot be read, or not all of it is there.
     Differs {
         checksum: Option<u32>,
     },
@@ -168,16 +166,17 @@ fn compare(
     granule: &Granule,
     (now, before): &mut ([u8; GRANULE as usize], [u8; GRANULE as usize]),
 ) -> Result<State, UndoError> {
-    let len = log.granule_len(number) as usize;
+    let len = log.granule_len(number, device.len()) as usize;
     let (now, before) = (&mut now[..len], &mut before[..len]);
-    if granule.before == Before::Unreadable || number * GRANULE + len as u64 > device.len() {
+    if granule.before == Before::Unreadable || len == 0 {
         return Ok(State::Same);
     }
     read_image(store, granule.before, before)?;
     if device.read_at(number * GRANULE, now).is_err() {
         return Ok(State::Differs { checksum: None });
     }
-    if now == before { Ok(State::Same) } else { Ok(State::Differs { checksum: Some(crc32c::crc32c(now)) }) }
+    let checksum = log.is_whole(number, device.len()).then(|| crc32c::crc32c(now));
+    if now == before { Ok(State::Same) } else { Ok(State::Differs { checksum }) }
 }
 
 fn read_image(store: &dyn UndoStore, before: Before, bytes: &mut [u8]) -> Result<(), UndoError> {
@@ -188,13 +187,14 @@ fn read_image(store: &dyn UndoStore, before: Before, bytes: &mut [u8]) -> Result
     Ok(())
 }
 
-fn report(log: &Log, differing: &[u64]) -> UndoReport {
+fn report(log: &Log, differing: &[u64], device_len: u64) -> UndoReport {
     let lost = log.granules.iter().filter(|(_, granule)| granule.before == Before::Unreadable);
-    let lost: Vec<Run> = lost.map(|(&n, _)| Run { offset: n * GRANULE, len: log.granule_len(n) }).collect();
+    let lost: Vec<Run> =
+        lost.map(|(&n, _)| Run { offset: n * GRANULE, len: log.granule_len(n, device_len) }).collect();
     let tool = log.header.tool.split(|&byte| byte == 0).next().unwrap_or_default();
     let (original, len) = (log.header.original_len.get(), log.header.device_len.get());
     UndoReport {
-        restored: differing.iter().map(|&number| log.granule_len(number)).sum(),
+        restored: differing.iter().map(|&number| log.granule_len(number, device_len)).sum(),
         lost: merge_runs(&lost),
         original_len: (original < len).then_some(original),
         is_finished: matches!(log.mark, Some(UndoKind::Finished | UndoKind::Replaying | UndoKind::Replayed)),
@@ -220,7 +220,7 @@ fn put_back(log: &Log, store: &dyn UndoStore, device: &dyn Device, run: &[u64]) 
     let mut bytes = Vec::new();
     for (number, granule) in run.iter().filter_map(|number| Some((*number, log.granules.get(number)?))) {
         let from = bytes.len();
-        bytes.resize(from + log.granule_len(number) as usize, 0);
+        bytes.resize(from + log.granule_len(number, device.len()) as usize, 0);
         read_image(store, granule.before, &mut bytes[from..])?;
     }
     let offset = first * GRANULE;

@@ -24,8 +24,8 @@ const ZERO_STEP: u64 = 64 << 20;
 /// By what the device is known to whoever works on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UndoIdentity {
-    /// UUID by which the device is known after the work.
-    pub uuid: [u8; 16],
+    /// UUID by which the device is known after the work; `None` if nobody can tell.
+    pub uuid: Option<[u8; 16]>,
     /// UUID by which it is known now; `None` if it is not.
     pub uuid_before: Option<[u8; 16]>,
     /// Length in bytes of the image file before it was made longer for this work; `None` if it was not.
@@ -92,6 +92,11 @@ impl<D: Device> UndoDevice<D> {
     /// The device inside; what is held back is not on it.
     pub fn inner(&self) -> &D {
         &self.inner
+    }
+
+    /// Whether the file has saved anything.
+    pub fn has_saved(&self) -> bool {
+        self.read_lock().saved.iter().next().is_some()
     }
 
     /// Lets everything through, flushes the device, and marks the file as complete.
@@ -224,7 +229,7 @@ fn header(device: &dyn Device, identity: &UndoIdentity) -> UndoHeader {
     header.device_len = U64::new(device.len());
     let original_len = identity.original_len.unwrap_or(device.len());
     header.original_len = U64::new(original_len.min(device.len()));
-    header.uuid = identity.uuid;
+    header.uuid = identity.uuid.unwrap_or_default();
     header.uuid_before = identity.uuid_before.unwrap_or_default();
     let tool = identity.tool.as_bytes();
     let len = tool.len().min(header.tool.len());
@@ -252,9 +257,8 @@ fn belongs(
     if expected != device.len() {
         return Err(other(OtherDevice::Len { found: device.len(), expected }));
     }
-    let known = identity.uuid_before.unwrap_or(identity.uuid);
-    if log.header.uuid != known && log.header.uuid != identity.uuid {
-        return Err(other(OtherDevice::Uuid { found: known, expected: log.header.uuid }));
+    if let Some(found) = identity.uuid_before.filter(|uuid| !log.header.is_known_as(uuid)) {
+        return Err(other(OtherDevice::Uuid { found, expected: log.header.uuid }));
     }
     verify_state(log, store, device).map(drop)
 }

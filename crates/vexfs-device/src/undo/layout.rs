@@ -40,7 +40,7 @@ pub struct UndoHeader {
     pub device_len: U64,
     /// Length in bytes that the image file had before the tool made it longer; `device_len` if it did not. At most `device_len`.
     pub original_len: U64,
-    /// UUID by which the device is known after the tool's work.
+    /// UUID by which the device is known after the tool's work; zeros if that is not known.
     pub uuid: [u8; 16],
     /// UUID by which it was known before; zeros if it was not known.
     pub uuid_before: [u8; 16],
@@ -62,6 +62,11 @@ impl UndoHeader {
         header.version = U32::new(VERSION);
         header.granule = U32::new(GRANULE as u32);
         header
+    }
+
+    /// Whether a device with the UUID `uuid` may be the one.
+    pub(super) fn is_known_as(&self, uuid: &[u8; 16]) -> bool {
+        self.uuid == [0; 16] || [self.uuid, self.uuid_before].contains(uuid)
     }
 
     /// Fills in the checksum.

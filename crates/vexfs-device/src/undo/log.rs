@@ -145,9 +145,14 @@ impl Log {
         last.map_or(0, |last| last - self.sequence)
     }
 
-    /// Bytes of the device in a granule.
-    pub(super) fn granule_len(&self, number: u64) -> u64 {
-        GRANULE.min(self.header.device_len.get() - number * GRANULE)
+    /// Bytes that a granule has on a device of `device_len` bytes, which may have been cut off since.
+    pub(super) fn granule_len(&self, number: u64, device_len: u64) -> u64 {
+        GRANULE.min(device_len.min(self.header.device_len.get()).saturating_sub(number * GRANULE))
+    }
+
+    /// Whether a device of `device_len` bytes has all bytes of a granule.
+    pub(super) fn is_whole(&self, number: u64, device_len: u64) -> bool {
+        self.granule_len(number, device_len) == self.granule_len(number, u64::MAX)
     }
 }
 

@@ -174,8 +174,8 @@ impl UndoStore for Part {
 }
 
 pub(crate) fn identity() -> UndoIdentity {
-    let uuid = [1; 16];
-    UndoIdentity { uuid, uuid_before: Some(uuid), original_len: None, tool: "test".to_owned() }
+    let uuid = Some([1; 16]);
+    UndoIdentity { uuid, uuid_before: uuid, original_len: None, tool: "test".to_owned() }
 }
 
 pub(crate) fn put_back(store: &Store, device: &dyn Device) -> Result<UndoReport, UndoError> {
