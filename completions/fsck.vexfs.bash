@@ -23,7 +23,7 @@ _fsck.vexfs() {
 
     case "${cmd}" in
         fsck.vexfs)
-            opts="-a -p -n -f -b -B -C -E -t -r -q -v -h -V --preen --check --force --superblock --block-size --progress-fd --data --extended --timings --quiet --verbose --json --help --version"
+            opts="-a -p -n -f -b -B -C -z -E -t -r -q -v -h -V --preen --check --force --superblock --block-size --progress-fd --undo-file --repair-to --data --extended --timings --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -50,6 +50,18 @@ _fsck.vexfs() {
                     return 0
                     ;;
                 -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --undo-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -z)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repair-to)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

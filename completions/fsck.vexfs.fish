@@ -1,6 +1,8 @@
 complete -c fsck.vexfs -s b -l superblock -d 'Block of the backup superblock to use instead of the primary' -r
 complete -c fsck.vexfs -s B -l block-size -d 'Bytes per block, for -b' -r
 complete -c fsck.vexfs -s C -l progress-fd -d 'Write progress to this file descriptor' -r
+complete -c fsck.vexfs -s z -l undo-file -d 'Save what is overwritten in this file, so that it can be taken back' -r -F
+complete -c fsck.vexfs -l repair-to -d 'Copy the device to this image file, and repair the copy' -r -F
 complete -c fsck.vexfs -l data -d 'How much of the data is read' -r -f -a "none\t'Neither rows nor the files that describe them: structure of the filesystem only'
 meta\t'What describes collections: ids, keys, checksums'
 full\t'Every row of every collection and every block of every file'"

@@ -23,7 +23,7 @@ _mkfs.vexfs() {
 
     case "${cmd}" in
         mkfs.vexfs)
-            opts="-b -i -I -N -J -L -U -m -V -D -E -O -n -F -f -K -q -v -h --block-size --bytes-per-inode --inode-size --inodes --journal --label --uuid --reserved --vectors --dimensions --dtype --metric --collection --extended --features --dry-run --force --no-discard --quiet --verbose --json --version --help"
+            opts="-b -i -I -N -J -L -U -m -V -D -E -O -n -F -f -z -K -q -v -h --block-size --bytes-per-inode --inode-size --inodes --journal --label --uuid --reserved --vectors --dimensions --dtype --metric --collection --extended --features --dry-run --force --undo-file --no-discard --quiet --verbose --json --version --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -126,6 +126,14 @@ _mkfs.vexfs() {
                     return 0
                     ;;
                 -O)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --undo-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -z)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -20,6 +20,7 @@ hamming\t''"
 complete -c mkfs.vexfs -l collection -d 'Name of the default collection [default: vectors]' -r
 complete -c mkfs.vexfs -s E -l extended -d 'Extended options: offset=N, discard, nodiscard' -r
 complete -c mkfs.vexfs -s O -l features -d 'Features to switch on, or with ^ off; \'list\' prints them' -r
+complete -c mkfs.vexfs -s z -l undo-file -d 'Save what is overwritten in this file, so that it can be taken back' -r -F
 complete -c mkfs.vexfs -s V -l vectors -d 'Reserve the vector zone and create the default collection'
 complete -c mkfs.vexfs -s n -l dry-run -d 'Print the layout and write nothing'
 complete -c mkfs.vexfs -s f -s F -l force -d 'Overwrite what is on the device; twice: even if it is busy'

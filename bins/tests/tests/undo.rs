@@ -10,15 +10,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tool_tests::{Scratch, Tool};
-use vexfs_device::{FileDevice, OpenOptions, UndoApply, UndoFile, UndoReport, apply_undo};
 use vexfs_format::InodeNo;
 use volumes::{BYTES, file, format, noise, writable};
 
-/// Puts `undo` back onto `image`.
-fn put_back(undo: &Path, image: &Path) -> UndoReport {
-    let device = FileDevice::open(image, OpenOptions::read_write()).expect("the image");
-    let options = UndoApply { uuid: vexfs_cli::undo::known_uuid(&device), ..UndoApply::default() };
-    apply_undo(UndoFile::open(undo).expect("the undo file"), &device, &options).expect("put back")
+/// Puts `undo` back onto `image`, and returns what is said about it.
+fn put_back(undo: &Path, image: &Path) -> Value {
+    let run = Tool::TUNE.run().args(["--json", "--undo"]).arg(undo).arg(image).finish().expect(0);
+    serde_json::from_str(run.text()).expect("JSON")
 }
 
 #[test]
@@ -30,19 +28,28 @@ fn formatting_is_taken_back_byte_by_byte() {
     assert!(run.stderr.contains("vexfs-tune --undo"), "{}", run.stderr);
     assert_ne!(Scratch::hash(&image), before);
     Tool::FSCK.run().args(["-n", "-f"]).arg(&image).finish().expect(0);
-    let report = put_back(&undo, &image);
-    assert!(report.is_finished && report.tool == "mkfs.vexfs", "{report:?}");
+    let made = Scratch::hash(&image);
+    let planned = Tool::TUNE.run().arg("-n").arg("--undo").arg(&undo).arg(&image).finish().expect(0);
+    assert!(planned.stderr.contains("would put back"), "{}", planned.stderr);
+    assert_eq!(Scratch::hash(&image), made);
+    let said = put_back(&undo, &image);
+    assert_eq!((&said["tool"], &said["finished"]), (&"mkfs.vexfs".into(), &true.into()), "{said}");
+    assert!(said["restored"].as_u64() > Some(4 << 20), "{said}");
+    assert_eq!(Scratch::hash(&image), before);
+    assert_eq!(put_back(&undo, &image)["restored"], 0, "once more changes nothing");
     assert_eq!(Scratch::hash(&image), before);
 }
 
 #[test]
-fn an_image_that_formatting_made_longer_gets_its_length_named() {
+fn an_image_that_formatting_made_longer_is_cut_off() {
     let scratch = Scratch::new();
     let (image, undo) = (scratch.file("image", noise(3 << 20)), scratch.path("undo"));
     let before = fs::read(&image).expect("image");
     Tool::MKFS.run().arg("-z").arg(&undo).arg(&image).arg("32M").finish().expect(0);
-    assert_eq!(put_back(&undo, &image).original_len, Some(3 << 20));
-    assert!(fs::read(&image).expect("image")[..3 << 20] == before);
+    assert_eq!(put_back(&undo, &image)["shortened_to"], 3 << 20);
+    assert!(fs::read(&image).expect("image") == before);
+    assert_eq!(put_back(&undo, &image)["restored"], 0);
+    assert!(fs::read(&image).expect("image") == before);
 }
 
 #[test]
@@ -91,6 +98,30 @@ fn a_replay_and_a_mark_by_fsck_are_taken_back_together() {
     assert_eq!(Scratch::hash(&image), replayed);
     put_back(&undo, &image);
     assert_eq!(Scratch::hash(&image), before);
+}
+
+#[test]
+fn what_came_after_is_not_taken_back_unless_forced() {
+    let scratch = Scratch::new();
+    let (image, undo) = (scratch.image("image", BYTES), scratch.path("undo"));
+    Tool::MKFS.run().args(["-D", "2", "-z"]).arg(&undo).arg(&image).finish().expect(0);
+    Tool::IMPORT.on(&image, &scratch).finish().expect(0);
+    let before = Scratch::hash(&image);
+    let refused = |words: &[&str], device: &Path, what: &str| {
+        let run = Tool::TUNE.run().args(words).arg("--undo").arg(&undo).arg(device).finish().expect(1);
+        assert!(run.stderr.contains(what), "{}", run.stderr);
+    };
+    refused(&[], &image, "was changed after");
+    refused(&["-n"], &image, "was changed after");
+    assert_eq!(Scratch::hash(&image), before);
+    let other = format(&scratch, "other");
+    refused(&["-f"], &other, "was written for the UUID");
+    refused(&["-f"], &scratch.image("short", BYTES - 4096), "was written for a device of");
+    let run = Tool::TUNE.run().arg("--undo").arg(&image).arg(&other).finish().expect(1);
+    assert!(run.stderr.contains("is not an undo file"), "{}", run.stderr);
+    assert_eq!(Scratch::hash(&image), before);
+    Tool::TUNE.run().args(["-f", "--undo"]).arg(&undo).arg(&image).finish().expect(0);
+    Tool::FSCK.run().args(["-n"]).arg(&image).finish().expect(8);
 }
 
 #[test]

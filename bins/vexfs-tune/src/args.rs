@@ -1,5 +1,7 @@
 //! The flags of `vexfs-tune`.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Parser};
 use uuid::Uuid;
 use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs, device_spec};
@@ -73,6 +75,22 @@ pub struct Args {
     /// Vectors of the collection serve as queries. 'vexfs-query --recall' chooses by what was measured.
     #[arg(long)]
     pub calibrate: bool,
+
+    /// Take back what was done with -z FILE, and do nothing else
+    ///
+    /// Puts back what mkfs.vexfs or fsck.vexfs has saved in FILE before overwriting it. A file that belongs to another device, that is
+    /// damaged, or that does not describe the state the device is in is refused, with nothing written. After an interruption
+    /// the same command goes on.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["collection", "label", "uuid", "list", "index", "calibrate", "simd"]
+    )]
+    pub undo: Option<PathBuf>,
+
+    /// Take it back even if the device was changed since
+    #[arg(short, long, requires = "undo")]
+    pub force: bool,
 
     /// Show which vector instructions this machine has, and which are used
     ///

@@ -1,6 +1,6 @@
 //! `vexfs-tune`: changes a VexFS that exists.
 //!
-//! [`args`] is the command line, `run` the order of the work, `identity`, `indexes` and `simd` the kinds of it. The rest of the
+//! [`args`] is the command line, `run` the order of the work, `identity`, `indexes`, `simd` and `undo` the kinds of it. The rest of the
 //! workspace uses only [`args::Args`], for the man page and the completions.
 
 pub mod args;
@@ -9,6 +9,7 @@ mod indexes;
 mod list;
 mod run;
 mod simd;
+mod undo;
 
 use std::process::ExitCode;
 

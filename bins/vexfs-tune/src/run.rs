@@ -8,7 +8,7 @@ use crate::args::Args;
 use crate::identity::{self, Identity};
 use crate::indexes::{Done, Worker};
 use crate::list::Listing;
-use crate::simd;
+use crate::{simd, undo};
 
 const SCHEMA: Schema = Schema::new("vexfs-tune", 1);
 
@@ -26,6 +26,9 @@ struct Outcome {
 pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     if args.simd {
         return simd::show(args.output.json, out);
+    }
+    if let Some(file) = &args.undo {
+        return undo::run(args, file, out);
     }
     let actions = args.index_actions()?;
     if !args.changes() && !args.list {
