@@ -8,8 +8,8 @@ use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs};
 
 /// Show what is in a VexFS, and take it out
 ///
-/// Prints the part WHAT of the filesystem on DEVICE; without WHAT, the superblock, the groups and the collections. Nothing is
-/// written to the device, and an unclean journal is replayed in memory.
+/// Prints the part WHAT of the filesystem on DEVICE; without WHAT, the superblock, the groups, the collections and their
+/// indexes. Nothing is written to the device, and an unclean journal is replayed in memory.
 ///
 /// If the first operand is one of the words of WHAT, it is WHAT and not DEVICE when the device is named by -d or
 /// VEXFS_DEVICE, or when no file of that name exists. Write ./super for a file called super.
@@ -29,6 +29,7 @@ use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs};
   stat PATH         inode that PATH leads to
   cat PATH          contents of the file PATH
   collections       collections
+  indexes           indexes of the collections
   get ID            vector with the id or key ID, of the collection -c
   export            vectors of the collection -c, to the file -o"
 )]

@@ -16,6 +16,7 @@ use vexfs_fs::extents::ExtentMap;
 use vexfs_fs::{BlockSource, dir, inode};
 
 use crate::dump::Dump;
+use crate::indexes::{self, IndexInfo};
 use crate::inode::sized;
 
 const SCHEMA: Schema = Schema::new("vexfs-dump-collections", 1);
@@ -41,6 +42,7 @@ pub(crate) struct CollectionInfo {
     /// Extents that hold rows: 1 when they lie in one piece.
     row_extents: usize,
     streams: Vec<StreamInfo>,
+    pub(crate) indexes: Vec<IndexInfo>,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,7 +88,10 @@ impl CollectionInfo {
             bytes: inode.blocks.get().saturating_mul(block_size),
             row_extents: 0,
             streams: Vec::new(),
+            indexes: IndexInfo::of(dump, &collection)?,
         };
+        // Without the metadata of the images, which are derived and small beside them.
+        info.bytes = info.bytes.saturating_add(info.indexes.iter().map(|index| index.bytes).sum());
         for name in collection.stream_names() {
             let stream = collection.stream(&dump.volume, &name);
             let place = format!("{path}/{name}");
@@ -164,6 +169,15 @@ pub(crate) fn write_text(dump: &mut Dump<'_>, collections: &[CollectionInfo]) ->
         ]);
     }
     Ok(table.write(dump.out)?)
+}
+
+/// Writes their indexes below them, if there are any.
+pub(crate) fn write_indexes(dump: &mut Dump<'_>, collections: &[CollectionInfo]) -> anyhow::Result<()> {
+    if collections.iter().all(|collection| collection.indexes.is_empty()) {
+        return Ok(());
+    }
+    dump.out.line(format_args!(""))?;
+    indexes::write_text(dump, collections.iter().flat_map(|collection| &collection.indexes))
 }
 
 /// What `stat` says of a collection beside its inode.

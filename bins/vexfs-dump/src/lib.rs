@@ -11,6 +11,7 @@ mod dump;
 mod export;
 mod extents;
 mod groups;
+mod indexes;
 mod inode;
 mod journal;
 mod list;

@@ -13,7 +13,7 @@ use crate::dump::Dump;
 use crate::groups::{self, GroupInfo};
 use crate::superblock::{self, SuperInfo};
 use crate::what::{Target, What};
-use crate::{cat, export, extents, inode, journal, list, vector};
+use crate::{cat, export, extents, indexes, inode, journal, list, vector};
 
 const SUMMARY: Schema = Schema::new("vexfs-dump", 1);
 
@@ -44,13 +44,14 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         What::Stat(path) => inode::show_path(&mut dump, text(path)?)?,
         What::Cat(path) => cat::show(&mut dump, text(path)?)?,
         What::Collections => collections::show(&mut dump)?,
+        What::Indexes => indexes::show(&mut dump)?,
         What::Get(id) => vector::show(&mut dump, args.collection.name(), id)?,
         What::Export { file, ids } => export::run(&mut dump, args.collection.name(), file, ids.as_deref())?,
     }
     dump.finish()
 }
 
-/// Superblock, groups and collections, as dumpe2fs prints the first two.
+/// Superblock, groups, collections and their indexes, as dumpe2fs prints the first two.
 fn summary(dump: &mut Dump<'_>) -> anyhow::Result<()> {
     let info = SuperInfo::of(dump);
     let groups = groups::gather(dump)?;
@@ -66,7 +67,8 @@ fn summary(dump: &mut Dump<'_>) -> anyhow::Result<()> {
     if collections.is_empty() {
         return Ok(dump.out.line(format_args!("No collections"))?);
     }
-    collections::write_text(dump, &collections)
+    collections::write_text(dump, &collections)?;
+    collections::write_indexes(dump, &collections)
 }
 
 /// A path on the volume. Names that are not UTF-8 can be listed, not typed.

@@ -10,7 +10,7 @@ use crate::args::Args;
 /// What is to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// Superblock, groups and collections.
+    /// Superblock, groups, collections and their indexes.
     Summary,
     /// The superblock.
     Super,
@@ -35,6 +35,8 @@ pub enum What {
     Cat(PathBuf),
     /// The collections.
     Collections,
+    /// The indexes of the collections.
+    Indexes,
     /// One vector of the collection, by id or key.
     Get(String),
     /// The vectors of the collection.
@@ -55,8 +57,20 @@ pub struct Target {
     pub what: What,
 }
 
-const WORDS: &[&str] =
-    &["super", "groups", "journal", "inode", "extents", "ls", "stat", "cat", "collections", "get", "export"];
+const WORDS: &[&str] = &[
+    "super",
+    "groups",
+    "journal",
+    "inode",
+    "extents",
+    "ls",
+    "stat",
+    "cat",
+    "collections",
+    "indexes",
+    "get",
+    "export",
+];
 
 impl Target {
     /// Understands the operands of `args`.
@@ -108,6 +122,7 @@ fn what(operands: &[OsString], args: &Args) -> Result<What, Usage> {
         "groups" => none(What::Groups)?,
         "journal" => none(What::Journal)?,
         "collections" => none(What::Collections)?,
+        "indexes" => none(What::Indexes)?,
         "inode" => What::Inode(inode_number(one("N")?)?),
         "extents" => What::Extents(one("PATH")?.into()),
         "stat" => What::Stat(one("PATH")?.into()),
@@ -174,6 +189,7 @@ mod tests {
     fn each_word_is_understood() {
         assert_eq!(what_of("/img"), What::Summary);
         assert_eq!(what_of("/img super"), What::Super);
+        assert_eq!(what_of("/img indexes"), What::Indexes);
         assert_eq!(what_of("/img inode 11"), What::Inode(11));
         assert_eq!(what_of("/img ls"), What::Ls { path: "/".into(), recursive: false });
         assert_eq!(what_of("/img ls -R /models"), What::Ls { path: "/models".into(), recursive: true });

@@ -45,6 +45,16 @@ impl Image {
         Tool::QUERY.run().arg("-d").arg(&self.path)
     }
 
+    /// `vexfs-tune -d IMAGE`
+    pub fn tune(&self) -> Invocation {
+        Tool::TUNE.run().arg("-d").arg(&self.path)
+    }
+
+    /// `vexfs-dump -d IMAGE`
+    pub fn dump(&self) -> Invocation {
+        Tool::DUMP.run().arg("-d").arg(&self.path)
+    }
+
     /// A number that tells whether a byte of the image has changed.
     pub fn hash(&self) -> u64 {
         Scratch::hash(&self.path)
