@@ -69,6 +69,14 @@ pub(crate) fn fault(collection: &str, index: &str, error: IndexError) -> FsError
     }
 }
 
+/// An error that was met on the way through an index, with its name.
+pub(crate) fn of_index(collection: &str, index: &str, error: &FsError) -> String {
+    match error {
+        FsError::Index { .. } => error.to_string(),
+        other => format!("index {index} of {collection}: {other}"),
+    }
+}
+
 /// What is wrong with an index.
 pub(crate) fn problem(collection: &str, index: &str, problem: impl ToString) -> FsError {
     let (collection, index) = (collection.to_owned(), index.to_owned());

@@ -8,9 +8,9 @@ use vexfs_ann::index::{self, Index};
 use vexfs_ann::{DType, Metric};
 
 use super::files::{self, IndexFiles};
-use super::{fault, problem};
+use super::{fault, of_index, problem};
 use crate::collection::Collection;
-use crate::error::{FsError, Result};
+use crate::error::Result;
 use crate::inode;
 use crate::search::{Choice, dtype, metric};
 use crate::view::FileView;
@@ -174,9 +174,8 @@ impl Indexes {
         for files in if only.is_empty() { files.iter().collect() } else { only } {
             match StoredIndex::open(volume, collection, files) {
                 Ok(stored) => indexes.usable.push(stored),
-                Err(e @ FsError::Index { .. }) => indexes.unusable.push((files.name.clone(), e.to_string())),
                 Err(e) => {
-                    let problem = format!("index {} of {}: {e}", files.name, collection.path);
+                    let problem = of_index(&collection.path, &files.name, &e);
                     indexes.unusable.push((files.name.clone(), problem));
                 }
             }

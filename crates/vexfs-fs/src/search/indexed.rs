@@ -12,6 +12,7 @@ use super::plan::{Plan, Route};
 use super::{Answer, Limit, Searcher};
 use crate::error::{FsError, Result};
 use crate::index::bytes::RowBytes;
+use crate::index::of_index;
 
 /// Neighbours that are asked for first where only a radius limits them, and the factor by which more are asked for.
 const FIRST_K: usize = 64;
@@ -55,10 +56,7 @@ impl Plan<'_> {
                 Err(error) => {
                     let index = route.stored.name();
                     let problem = crate::index::fault(&self.searcher.path, index, error);
-                    let problem = match problem {
-                        FsError::Index { .. } => problem.to_string(),
-                        other => format!("index {index} of {}: {other}", self.searcher.path),
-                    };
+                    let problem = of_index(&self.searcher.path, index, &problem);
                     let _ = self.given_up.set(format!("{problem}; every vector is compared"));
                     let mut answer = self.searcher.exact(queries, self.limit, threads, interrupted)?;
                     answer.fallback = self.given_up.get().cloned();

@@ -6,8 +6,7 @@ use vexfs_ann::index::{Index, Kind};
 
 use super::{Limit, Searcher};
 use crate::error::{FsError, Result};
-use crate::index::StoredIndex;
-use crate::index::stored::Indexes;
+use crate::index::{Indexes, StoredIndex, of_index};
 
 /// Bytes of rows below which every row is compared when nobody asks for an index: that takes about as long as opening one.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -118,7 +117,10 @@ impl Searcher {
                         return Err(other_effort(stored, has, request.effort));
                     }
                 }
-                Err(error) => unusable.push((stored.name().to_owned(), error.to_string())),
+                Err(error) => {
+                    let problem = of_index(&self.path, stored.name(), &error);
+                    unusable.push((stored.name().to_owned(), problem));
+                }
             }
         }
         let exact = self.exact_cost();
