@@ -283,7 +283,9 @@ fn the_tile_multiplies_codes_exactly_up_to_the_limit_of_its_lanes() {
     let mut random = Random(5);
     for level in Level::tested() {
         for dim in (1..=130usize).chain([4096]) {
-            for (queries, rows) in [(1, 1), (8, 6), (9, 7), (16, 13)] {
+            // Whole tiles of rows, four at a time and fewer, with and without a remainder.
+            let many: &[_] = if dim % 16 < 2 { &[(16, 16), (16, 80), (12, 101)] } else { &[] };
+            for &(queries, rows) in [(1, 1), (8, 6), (9, 7), (16, 13)].iter().chain(many) {
                 // Row codes at their largest, query codes alternating by span between the largest sums allowed.
                 let blocks = dim.div_ceil(LANE_SPAN);
                 let most = (QUERY_LANE / (LANE_SPAN as i32 / 2)) as i8;
