@@ -366,3 +366,83 @@ fn a_block_device_is_shown_by_its_label() {
     let run = Tool::DUMP.run().args(["--json", &format!("LABEL={label}"), "super"]).finish().expect(0);
     assert_eq!(json(&run)["label"], label);
 }
+
+#[test]
+fn health_counts_what_there_is_in_three_forms() {
+    let scratch = Scratch::new();
+    let image = filled(&scratch);
+    let health = document(&image, &["health"], "vexfs-dump-health");
+    let superblock = document(&image, &["super"], "vexfs-dump-super");
+    assert_eq!(
+        health["free_bytes"].as_u64().expect("bytes"),
+        superblock["free_blocks"].as_u64().expect("blocks")
+            * superblock["block_size"].as_u64().expect("size")
+    );
+    assert_eq!((&health["clean"], &health["errors"]), (&Value::Bool(true), &Value::Bool(false)));
+    let with_ids = &health["collections"][1];
+    assert_eq!((&with_ids["path"], &with_ids["live_rows"]), (&Value::from("/with-ids"), &Value::from(8)));
+    assert_eq!(with_ids["deleted_share"], Value::from(0.2));
+
+    let text = dump(&image).arg("health").finish().expect(0);
+    assert!(text.text().contains("/with-ids: 8 vectors, 2 deleted (20.0 %)"), "{}", text.text());
+
+    let prometheus = dump(&image).args(["health", "--prometheus"]).finish().expect(0);
+    let mut gauges = 0;
+    for line in prometheus.text().lines() {
+        if let Some(name) = line.strip_prefix("# TYPE ") {
+            assert!(name.starts_with("vexfs_") && name.ends_with(" gauge"), "{line}");
+            gauges += 1;
+        } else if !line.starts_with("# HELP vexfs_") {
+            let (labels, value) = line.rsplit_once(' ').expect("a sample");
+            assert!(labels.starts_with("vexfs_") && labels.ends_with("\"}"), "{line}");
+            value.parse::<f64>().unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+    assert!(gauges >= 15, "{}", prometheus.text());
+    assert!(prometheus.text().contains("collection=\"/with-ids\"} 8\n"), "{}", prometheus.text());
+}
+
+#[test]
+fn udev_gets_properties_it_knows() {
+    let scratch = Scratch::new();
+    let image = scratch.path("u.img");
+    let uuid = "6a1b0c5e-0000-4000-8000-000000000001";
+    Tool::MKFS.run().args(["-q", "-L", "my data", "-U", uuid]).arg(&image).arg("16M").finish().expect(0);
+    let run = dump(&image).arg("udev").finish().expect(0);
+    let lines: Vec<&str> = run.text().lines().collect();
+    assert!(
+        lines.contains(&"ID_FS_TYPE=vexfs") && lines.contains(&"ID_FS_LABEL_ENC=my\\x20data"),
+        "{lines:?}"
+    );
+    assert!(lines.contains(&format!("ID_FS_UUID={uuid}").as_str()), "{lines:?}");
+}
+
+#[test]
+fn the_map_shows_each_collection_and_draws_pictures() {
+    let scratch = Scratch::new();
+    let image = filled(&scratch);
+    let map = document(&image, &["map"], "vexfs-dump-map");
+    let uses = map["uses"].as_array().expect("uses");
+    let blocks: u64 = uses.iter().map(|entry| entry["blocks"].as_u64().expect("blocks")).sum();
+    assert_eq!(Some(blocks), map["blocks"].as_u64(), "every block is counted once");
+    let superblock = document(&image, &["super"], "vexfs-dump-super");
+    let free = uses[0]["blocks"].as_u64().expect("free") + uses[1]["blocks"].as_u64().expect("zone");
+    assert_eq!(Some(free), superblock["free_blocks"].as_u64());
+    for path in ["/plain", "/with-ids", "/with-keys"] {
+        assert!(uses.iter().any(|entry| entry["name"] == path), "{path}");
+    }
+
+    let text = dump(&image).arg("map").finish().expect(0);
+    let first = text.text().lines().next().expect("a line");
+    assert!(first.starts_with('#') && first.len() == 80, "{first}");
+
+    let svg = scratch.path("map.svg");
+    dump(&image).args(["map", "-o"]).arg(&svg).finish().expect(0);
+    let drawn = fs::read_to_string(&svg).expect("the picture");
+    assert!(drawn.starts_with("<svg ") && drawn.ends_with("</svg>\n") && drawn.contains("/with-keys"));
+    assert_eq!(drawn.matches("<text ").count(), drawn.matches("</text>").count());
+
+    let png = scratch.path("map.png");
+    dump(&image).args(["map", "-o"]).arg(&png).finish().expect(0);
+    assert!(fs::read(&png).expect("the picture").starts_with(b"\x89PNG\r\n\x1a\n"));
+}

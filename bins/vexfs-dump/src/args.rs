@@ -31,7 +31,10 @@ use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs};
   collections       collections
   indexes           indexes of the collections
   get ID            vector with the id or key ID, of the collection -c
-  export            vectors of the collection -c, to the file -o"
+  export            vectors of the collection -c, to the file -o
+  map               what lies where, to the file -o or as text
+  health            figures to watch; --prometheus: in its form
+  udev              properties for udev"
 )]
 pub struct Args {
     /// DEVICE and WHAT
@@ -54,12 +57,16 @@ pub struct Args {
     #[arg(short = 'R', long)]
     pub recursive: bool,
 
-    /// For export: file to write, a NumPy array of a row per vector
+    /// For export: array to write, .npy; for map: picture, .svg or .png
     ///
-    /// The name ends in .npy. A file that exists is replaced when all rows are written. Rows of bf16 become a two-byte void type,
+    /// Of an array the name ends in .npy. A file that exists is replaced when all rows are written. Rows of bf16 become a two-byte void type,
     /// rows of b1 packed bytes.
-    #[arg(short = 'o', long = "output", value_name = "FILE.npy", value_hint = ValueHint::FilePath)]
+    #[arg(short = 'o', long = "output", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output_file: Option<PathBuf>,
+
+    /// For health: the text format of Prometheus, for a textfile collector
+    #[arg(long)]
+    pub prometheus: bool,
 
     /// For export: file for the ids or keys of the rows, one to a line
     ///

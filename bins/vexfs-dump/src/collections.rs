@@ -24,23 +24,23 @@ const SCHEMA: Schema = Schema::new("vexfs-dump-collections", 1);
 /// One collection.
 #[derive(Debug, Serialize)]
 pub(crate) struct CollectionInfo {
-    path: String,
+    pub(crate) path: String,
     inode: u64,
     dim: u32,
     dtype: &'static str,
     metric: &'static str,
     /// Rows, deleted ones included.
-    rows: u64,
-    live_rows: u64,
+    pub(crate) rows: u64,
+    pub(crate) live_rows: u64,
     /// What rows are called by: "rows" (their numbers), "ids" or "keys".
     named_by: &'static str,
     normalized: bool,
     generation: u64,
     created_ns: u64,
     /// Bytes on the device, metadata included.
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// Extents that hold rows: 1 when they lie in one piece.
-    row_extents: usize,
+    pub(crate) row_extents: usize,
     streams: Vec<StreamInfo>,
     pub(crate) indexes: Vec<IndexInfo>,
 }

@@ -11,12 +11,16 @@ mod dump;
 mod export;
 mod extents;
 mod groups;
+mod health;
 mod indexes;
 mod inode;
 mod journal;
 mod list;
+mod map;
+mod objects;
 mod run;
 mod superblock;
+mod udev;
 mod vector;
 pub mod what;
 

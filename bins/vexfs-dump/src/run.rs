@@ -13,7 +13,7 @@ use crate::dump::Dump;
 use crate::groups::{self, GroupInfo};
 use crate::superblock::{self, SuperInfo};
 use crate::what::{Target, What};
-use crate::{cat, export, extents, indexes, inode, journal, list, vector};
+use crate::{cat, export, extents, health, indexes, inode, journal, list, map, udev, vector};
 
 const SUMMARY: Schema = Schema::new("vexfs-dump", 1);
 
@@ -46,6 +46,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         What::Collections => collections::show(&mut dump)?,
         What::Indexes => indexes::show(&mut dump)?,
         What::Get(id) => vector::show(&mut dump, args.collection.name(), id)?,
+        What::Map(file) => map::show(&mut dump, file.as_deref())?,
+        What::Health { prometheus } => health::show(&mut dump, *prometheus)?,
+        What::Udev => udev::show(&mut dump)?,
         What::Export { file, ids } => export::run(&mut dump, args.collection.name(), file, ids.as_deref())?,
     }
     dump.finish()

@@ -39,6 +39,15 @@ pub enum What {
     Indexes,
     /// One vector of the collection, by id or key.
     Get(String),
+    /// What lies where on the device: drawn into the file, or as text.
+    Map(Option<PathBuf>),
+    /// The figures an administrator watches.
+    Health {
+        /// Whether they are written for Prometheus.
+        prometheus: bool,
+    },
+    /// What udev calls the filesystem.
+    Udev,
     /// The vectors of the collection.
     Export {
         /// The file they go to.
@@ -70,6 +79,9 @@ const WORDS: &[&str] = &[
     "indexes",
     "get",
     "export",
+    "map",
+    "health",
+    "udev",
 ];
 
 impl Target {
@@ -123,6 +135,9 @@ fn what(operands: &[OsString], args: &Args) -> Result<What, Usage> {
         "journal" => none(What::Journal)?,
         "collections" => none(What::Collections)?,
         "indexes" => none(What::Indexes)?,
+        "udev" => none(What::Udev)?,
+        "health" => none(What::Health { prometheus: args.prometheus })?,
+        "map" => none(What::Map(map_file(args)?))?,
         "inode" => What::Inode(inode_number(one("N")?)?),
         "extents" => What::Extents(one("PATH")?.into()),
         "stat" => What::Stat(one("PATH")?.into()),
@@ -152,15 +167,32 @@ fn flags_fit(what: What, word: &str, args: &Args) -> Result<What, Usage> {
     if args.recursive && !matches!(what, What::Ls { .. }) {
         return Err(Usage::new(format!("-R is for 'ls', not for {word}")));
     }
-    for (flag, is_given) in [("-o", args.output_file.is_some()), ("--ids", args.ids.is_some())] {
-        if is_given && !matches!(what, What::Export { .. }) {
-            return Err(Usage::new(format!("{flag} is for 'export', not for {word}")));
-        }
+    if args.output_file.is_some() && !matches!(what, What::Export { .. } | What::Map(_)) {
+        return Err(Usage::new(format!("-o is for 'export' and 'map', not for {word}")));
+    }
+    if args.ids.is_some() && !matches!(what, What::Export { .. }) {
+        return Err(Usage::new(format!("--ids is for 'export', not for {word}")));
+    }
+    if args.prometheus && !matches!(what, What::Health { .. }) {
+        return Err(Usage::new(format!("--prometheus is for 'health', not for {word}")));
+    }
+    if args.output.json && (args.prometheus || matches!(what, What::Map(Some(_)))) {
+        return Err(Usage::new("one form of the result: --json, or the other"));
     }
     if args.output.json && matches!(what, What::Cat(_)) {
         return Err(Usage::new("the contents of a file are no JSON: --json is not for 'cat'"));
     }
     Ok(what)
+}
+
+/// The file of a map, if one is named.
+fn map_file(args: &Args) -> Result<Option<PathBuf>, Usage> {
+    match &args.output_file {
+        Some(file) if file.extension().is_none_or(|extension| extension != "svg" && extension != "png") => {
+            Err(Usage::new(format!("'{}' ends neither in .svg nor in .png", file.display())))
+        }
+        file => Ok(file.clone()),
+    }
 }
 
 fn too_many(word: &str, extra: &OsStr) -> Usage {
@@ -197,6 +229,8 @@ mod tests {
         assert_eq!(what_of("/img get item-7 -c items"), What::Get("item-7".into()));
         let export = What::Export { file: "x.npy".into(), ids: Some("x.ids".into()) };
         assert_eq!(what_of("/img export -c items -o x.npy --ids x.ids"), export);
+        assert_eq!(what_of("/img map -o x.svg"), What::Map(Some("x.svg".into())));
+        assert_eq!(what_of("/img health --prometheus"), What::Health { prometheus: true });
         for word in WORDS {
             let argument = match *word {
                 "inode" | "extents" | "stat" | "cat" | "get" => " 1",
@@ -218,6 +252,11 @@ mod tests {
             "/img stat /a /b",
             "/img export",
             "/img export -o x.h5",
+            "/img map -o x.npy",
+            "/img map -o x.svg --json",
+            "/img health --prometheus --json",
+            "/img super --prometheus",
+            "/img udev x",
             "/img super --ids x.ids",
             "/img cat /a --json",
             "/img super -R",
