@@ -1,5 +1,8 @@
 //! What to look for: the queries of a search in every form its kernels need, prepared once and shared by threads.
 
+use std::ops::Range;
+use std::sync::OnceLock;
+
 use crate::error::MAX_DIM;
 use crate::simd::{bits, float, int};
 use crate::{AnnError, DType, Metric, reference};
@@ -28,8 +31,8 @@ pub struct Queries {
     whole: Vec<bool>,
     /// count × padded row bytes; bits only.
     bits: Vec<u8>,
-    /// For the tile; numbers only, and not for a few queries.
-    coded: Option<CodedQueries>,
+    /// For the tile, once it is asked for.
+    coded: OnceLock<CodedQueries>,
 }
 
 /// Fewest queries for which coding a row costs less than looking at it once per query: between 6 and 8 on Zen 3, for f32
@@ -83,9 +86,6 @@ impl Queries {
                 queries.ints.extend(padding(dim, int::PAD).map(|_| 0i16));
             }
         }
-        if queries.count >= BATCH {
-            queries.coded = Some(CodedQueries::new(values.chunks_exact(dim), dim, metric));
-        }
         Ok(queries)
     }
 
@@ -122,8 +122,29 @@ impl Queries {
             ints: Vec::new(),
             whole: Vec::new(),
             bits: Vec::new(),
-            coded: None,
+            coded: OnceLock::new(),
         }
+    }
+
+    /// The queries of `range`.
+    pub(crate) fn select(&self, range: Range<usize>) -> Self {
+        let mut some = Self::empty(self.metric, self.dtype, self.dim, range.len());
+        let copy = |from: &[f32]| {
+            let wide = self.wide();
+            if from.is_empty() { Vec::new() } else { from[range.start * wide..range.end * wide].to_vec() }
+        };
+        (some.floats, some.units) = (copy(&self.floats), copy(&self.units));
+        if self.metric == Metric::Hamming {
+            let padded = self.bits.len() / self.count.max(1);
+            some.bits = self.bits[range.start * padded..range.end * padded].to_vec();
+        } else {
+            some.norms = self.norms[range.clone()].to_vec();
+        }
+        if !self.whole.is_empty() {
+            some.ints = self.ints[range.start * self.wide()..range.end * self.wide()].to_vec();
+            some.whole = self.whole[range].to_vec();
+        }
+        some
     }
 
     /// Number of queries, nq.
@@ -183,9 +204,15 @@ impl Queries {
         whole.then(|| &self.ints[index * self.wide()..][..self.wide()])
     }
 
-    /// The queries coded for the tile, if that pays.
-    pub(super) fn coded(&self) -> Option<&CodedQueries> {
-        self.coded.as_ref()
+    /// The queries coded for the tile, if that pays where rows are not coded yet; numbers only.
+    pub(super) fn coded_batch(&self) -> Option<&CodedQueries> {
+        (self.count >= BATCH && self.metric != Metric::Hamming).then(|| self.coded())
+    }
+
+    /// The queries coded for the tile; numbers only.
+    pub(super) fn coded(&self) -> &CodedQueries {
+        let values = || (0..self.count).map(|query| self.values(query));
+        self.coded.get_or_init(|| CodedQueries::new(values(), self.dim, self.metric))
     }
 
     /// Query `index` as zero-padded bits.

@@ -80,7 +80,7 @@ impl<'q> ExactScan<'q> {
             return Err(AnnError::ZeroK);
         }
         let tops = vec![top; queries.len()];
-        let batch = queries.coded().map(|coded| Batch::new(coded, queries.metric(), &tops));
+        let batch = queries.coded_batch().map(|coded| Batch::new(coded, queries.metric(), &tops));
         Ok(Self { queries, level, tops, batch, ahead: AHEAD, wide: Vec::new() })
     }
 

@@ -148,6 +148,19 @@ impl Simd for Avx2 {
         })
     }
     #[inline(always)]
+    fn sums_i32(self, [a, b, c, d, e, f, g, h]: [__m256i; 8]) -> __m256i {
+        avx2!({
+            let abcd = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+            let efgh = _mm256_hadd_epi32(_mm256_hadd_epi32(e, f), _mm256_hadd_epi32(g, h));
+            // Adding in pairs works within halves: each has the sums of its half of all vectors.
+            let (low, high) = (
+                _mm256_permute2x128_si256::<0x20>(abcd, efgh),
+                _mm256_permute2x128_si256::<0x31>(abcd, efgh),
+            );
+            _mm256_add_epi32(low, high)
+        })
+    }
+    #[inline(always)]
     fn to_f32(self, value: __m256i) -> __m256 {
         avx2!(_mm256_cvtepi32_ps(value))
     }

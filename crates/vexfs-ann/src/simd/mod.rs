@@ -8,6 +8,7 @@
 //! - [`element`]: widening stored elements to f32.
 //! - [`float`], [`int`], [`bits`]: one query against one row.
 //! - [`codes`], [`tile`]: many queries against many rows, by small integer codes.
+//! - [`scan`]: one query, or a panel of queries, against the rows of a list, with estimates; [`sweep`]: one query, with the bound of the tile.
 //!
 //! A further instruction set is one more file that implements [`Simd`] and one more arm in [`level`]. All `unsafe` of the crate
 //! is in the files of `avx2`, `avx512`, `amx` and `neon`.
@@ -27,6 +28,8 @@ mod level;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
+pub(crate) mod scan;
+pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tile;

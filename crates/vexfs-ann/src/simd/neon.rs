@@ -174,6 +174,12 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         neon!(vaddlvq_s32(a) + vaddlvq_s32(b))
     }
     #[inline(always)]
+    fn sums_i32(self, values: [Self::I32; 8]) -> Self::I32 {
+        let [a, b, c, d, e, f, g, h] = values.map(|[low, high]| neon!(vaddq_s32(low, high)));
+        let four = |a, b, c, d| neon!(vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
+        [four(a, b, c, d), four(e, f, g, h)]
+    }
+    #[inline(always)]
     fn to_f32(self, value: Self::I32) -> Self::F32 {
         both!(vcvtq_f32_s32, value)
     }

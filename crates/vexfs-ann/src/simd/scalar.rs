@@ -104,6 +104,10 @@ impl Simd for Scalar {
         value.iter().map(|&x| i64::from(x)).sum()
     }
     #[inline(always)]
+    fn sums_i32(self, values: [[i32; 8]; 8]) -> [i32; 8] {
+        values.map(|value| value.into_iter().fold(0, i32::wrapping_add))
+    }
+    #[inline(always)]
     fn to_f32(self, value: [i32; 8]) -> [f32; 8] {
         value.map(|x| x as f32)
     }

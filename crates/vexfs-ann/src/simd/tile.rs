@@ -13,7 +13,7 @@ use super::vector::{Block32, Simd};
 use super::codes::{CODE_MAX, QUERY_LANE};
 
 /// Rows that share the loads of a panel: with two vectors of queries, 12 accumulators, 2 operands, 1 broadcast.
-const ROWS: usize = 6;
+pub(super) const ROWS: usize = 6;
 
 /// Queries of a full panel.
 pub(crate) const PANEL: usize = 16;
@@ -122,6 +122,33 @@ impl Panel {
         panel
     }
 
+    /// An empty panel, to be [`refill`](Self::refill)ed.
+    pub(crate) fn empty() -> Self {
+        Self::new(0, 0, Lanes::Limited)
+    }
+
+    /// Takes 1 ..= [`PANEL`] other queries: `blocks` blocks of codes each, [`Lanes::Limited`].
+    pub(crate) fn refill<'a>(
+        &mut self,
+        blocks: usize,
+        queries: impl ExactSizeIterator<Item = &'a [Block32]>,
+    ) {
+        let (live, half) = (queries.len(), queries.len() <= 8);
+        let shape = if half { blocks * QUADS } else { blocks.next_multiple_of(2) * QUADS * 2 + 1 };
+        if self.blocks.len() != shape || self.is_half() != half {
+            *self = Self::new(live, blocks, Lanes::Limited);
+        }
+        // Lanes beyond the last query keep what they had: nobody looks at them.
+        self.live = live;
+        let (start, step) = if half { (0, 1) } else { (self.start, 2) };
+        for (query, codes) in queries.enumerate() {
+            let quads = codes[..blocks].iter().flat_map(|block| block.0.as_chunks::<4>().0);
+            for (quad, to) in quads.zip(self.blocks[start + query / 8..].iter_mut().step_by(step)) {
+                to.0.as_chunks_mut::<4>().0[query % 8] = *quad;
+            }
+        }
+    }
+
     /// Interleaves the codes of up to [`PANEL`] rows, less 64: [`Lanes::Free`] if they are within 0 ..= 127.
     ///
     /// # Shape
@@ -138,6 +165,24 @@ impl Panel {
             }
         }
         panel
+    }
+
+    /// The codes of query `query`, `blocks` blocks.
+    pub(crate) fn lane(&self, query: usize, blocks: usize) -> Vec<Block32> {
+        let (start, step) = if self.is_half() { (0, 1) } else { (self.start, 2) };
+        let mut quads = self.blocks[start + query / 8..].iter().step_by(step);
+        let mut codes = vec![Block32::ZERO; blocks];
+        for to in codes.iter_mut().flat_map(|block| block.0.as_chunks_mut::<4>().0) {
+            if let Some(quad) = quads.next() {
+                *to = quad.0.as_chunks::<4>().0[query % 8];
+            }
+        }
+        codes
+    }
+
+    /// The blocks of quads, one or two to each, as the kernels take them.
+    pub(super) fn blocks(&self) -> &[Block32] {
+        &self.blocks[self.start..]
     }
 
     /// Number of queries.
@@ -232,7 +277,7 @@ impl Tile<'_> {
             let last = self.rows.len() - 1;
             let row = move |i: usize| (first + i).min(last);
             let codes = std::array::from_fn(|i| &self.codes[row(i) * blocks..][..blocks]);
-            let products = multiply::<S, VECTORS, RUN>(simd, codes, &panel.blocks[panel.start..]);
+            let products = multiply::<S, VECTORS, RUN>(simd, codes, panel.blocks());
             let ruled_out = self.ruled_out(simd, row, &products);
             for i in 0..ROWS.min(self.rows.len() - first) {
                 let survivors = live & !ruled_out[i];
@@ -311,7 +356,7 @@ impl<V: Copy> Terms<V> {
 /// # Shape
 /// `rows`: b blocks each; `panel`: b · [`QUADS`] · `VECTORS` blocks or more.
 #[inline(always)]
-fn multiply<S: Simd, const VECTORS: usize, const RUN: usize>(
+pub(super) fn multiply<S: Simd, const VECTORS: usize, const RUN: usize>(
     simd: S,
     rows: [&[Block32]; ROWS],
     panel: &[Block32],

@@ -1,7 +1,9 @@
 //! The operations kernels are made of.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// 32 bytes, aligned so that a load never straddles two cache lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(32))]
 pub(crate) struct Block32(pub(crate) [u8; 32]);
 
@@ -68,6 +70,8 @@ pub(crate) trait Simd: Copy {
     fn to_array_i32(self, value: Self::I32) -> [i32; 8];
     /// Sum of the lanes.
     fn sum_i32(self, value: Self::I32) -> i64;
+    /// Lane i is the sum of the lanes of vector i, wrapping.
+    fn sums_i32(self, values: [Self::I32; 8]) -> Self::I32;
     /// Nearest f32.
     fn to_f32(self, value: Self::I32) -> Self::F32;
 

@@ -1,0 +1,100 @@
+//! The rows of smallest estimates.
+
+/// Keeps the `keep` smallest estimates offered, ties to the lower row, in whatever order they are offered.
+#[derive(Debug, Clone)]
+pub(super) struct Best {
+    keep: usize,
+    /// Estimate and row, ordered as numbers; more than `keep` of them for a while.
+    keys: Vec<u64>,
+    /// Larger estimates are not kept.
+    limit: f32,
+}
+
+impl Best {
+    /// Keeps `keep`, at least one.
+    pub(super) fn new(keep: usize) -> Self {
+        Self { keep: keep.max(1), keys: Vec::new(), limit: f32::INFINITY }
+    }
+
+    /// Estimates above this need not be offered.
+    pub(super) fn limit(&self) -> f32 {
+        self.limit
+    }
+
+    /// Offers a row. A NaN counts as +∞.
+    #[inline]
+    pub(super) fn offer(&mut self, row: u32, estimate: f32) {
+        let estimate = if estimate.is_nan() { f32::INFINITY } else { estimate };
+        if estimate > self.limit {
+            return;
+        }
+        self.keys.push(u64::from(ordered(estimate)) << 32 | u64::from(row));
+        if self.keys.len() >= self.keep.saturating_add((self.keep / 2).max(16)) {
+            self.tighten();
+        }
+    }
+
+    /// Drops what is not among the smallest, and takes the limit from what is left.
+    pub(super) fn tighten(&mut self) {
+        if self.keys.len() >= self.keep {
+            let (_, last, _) = self.keys.select_nth_unstable(self.keep - 1);
+            self.limit = number((*last >> 32) as u32);
+            self.keys.truncate(self.keep);
+        }
+    }
+
+    /// The rows and their estimates, smallest first.
+    pub(super) fn sorted(&mut self) -> impl Iterator<Item = (u32, f32)> + '_ {
+        self.tighten();
+        self.keys.sort_unstable();
+        self.keys.iter().map(|key| (*key as u32, number((key >> 32) as u32)))
+    }
+}
+
+/// A number whose order is that of the f32.
+fn ordered(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+}
+
+/// The reverse of [`ordered`].
+fn number(ordered: u32) -> f32 {
+    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Random;
+
+    #[test]
+    fn the_smallest_are_kept_in_whatever_order_they_come() {
+        let mut random = Random::new(1, 1);
+        let mut offers: Vec<(u32, f32)> = (0..500).map(|row| (row, random.below(90) as f32 - 40.0)).collect();
+        offers.extend([(500, f32::NAN), (501, f32::NEG_INFINITY), (502, f32::INFINITY)]);
+        let mut sorted = offers.clone();
+        sorted.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        for keep in [1, 2, 10, 33, 490] {
+            for _ in 0..3 {
+                for at in (1..offers.len()).rev() {
+                    offers.swap(at, random.below(at as u64 + 1) as usize);
+                }
+                let mut best = Best::new(keep);
+                offers.iter().for_each(|&(row, estimate)| best.offer(row, estimate));
+                assert_eq!(best.sorted().collect::<Vec<_>>(), sorted[..keep]);
+                assert_eq!(best.limit(), sorted[keep - 1].1);
+            }
+        }
+    }
+
+    #[test]
+    fn fewer_than_asked_for_are_all_kept() {
+        let mut best = Best::new(3);
+        best.offer(7, -1.5);
+        best.offer(5, f32::NAN);
+        assert_eq!(
+            (best.limit(), best.sorted().collect::<Vec<_>>()),
+            (f32::INFINITY, vec![(7, -1.5), (5, f32::INFINITY)])
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! Where what lies in an image of lists; `docs/format/indexes/ivf.md`.
+
+use std::borrow::Cow;
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::index::IndexError;
+use crate::index::image::{ALIGNMENT, Section};
+use crate::simd::Block32;
+use crate::simd::codes::LANE_SPAN;
+use crate::simd::scan::RowSide;
+
+/// Section: the mean of the rows, d × f32.
+pub(super) const MEAN: u32 = 1;
+/// Section: the centroids, as one list without row numbers.
+pub(super) const CENTROIDS: u32 = 2;
+/// Section: where each list is, nlist + 1 × [`Place`].
+pub(super) const DIRECTORY: u32 = 3;
+/// Section: the lists, one after the other.
+pub(super) const LISTS: u32 = 4;
+/// Section: rows that are in no list, u32 each, ascending.
+pub(super) const GIANTS: u32 = 5;
+
+/// Terms of a row besides its codes: scale, low, constant.
+const TERMS: u64 = 3;
+
+/// Where a list is; the one behind the last tells where it ends.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(super) struct Place {
+    /// From the beginning of the section.
+    pub(super) offset: U64,
+    /// Number of rows.
+    pub(super) rows: U32,
+    pub(super) reserved: U32,
+}
+
+/// The parts of a list of some number of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    rows: u64,
+    /// Blocks of codes to a row.
+    blocks: u64,
+    has_numbers: bool,
+}
+
+impl Shape {
+    /// Of a list of `rows` rows of `dim` elements.
+    pub(super) fn list(rows: usize, dim: usize) -> Self {
+        Self { rows: rows as u64, blocks: dim.div_ceil(LANE_SPAN) as u64, has_numbers: true }
+    }
+
+    /// Of the centroids.
+    pub(super) fn centroids(count: usize, dim: usize) -> Self {
+        Self { has_numbers: false, ..Self::list(count, dim) }
+    }
+
+    /// Bytes of all codes.
+    pub(super) fn codes(&self) -> u64 {
+        self.rows * self.blocks * LANE_SPAN as u64
+    }
+
+    /// Bytes of one kind of term: up to a whole number of eights.
+    fn term(&self) -> u64 {
+        self.rows.next_multiple_of(8) * 4
+    }
+
+    /// Where term `index` begins.
+    pub(super) fn term_at(&self, index: u64) -> u64 {
+        self.codes() + index * self.term()
+    }
+
+    /// Where the row numbers begin.
+    pub(super) fn numbers_at(&self) -> u64 {
+        self.term_at(TERMS)
+    }
+
+    /// Bytes of the list.
+    pub(super) fn bytes(&self) -> u64 {
+        let numbers = if self.has_numbers { 4 * self.rows } else { 0 };
+        (self.numbers_at() + numbers).next_multiple_of(ALIGNMENT)
+    }
+}
+
+/// A list where it lies.
+pub(super) struct List<'a> {
+    shape: Shape,
+    codes: Cow<'a, [Block32]>,
+    terms: [&'a [u8]; TERMS as usize],
+    /// Row numbers within the image; none of centroids.
+    pub(super) numbers: &'a [U32],
+}
+
+impl<'a> List<'a> {
+    /// The list of `shape` at `offset` of `section`.
+    pub(super) fn read(section: Section<'a>, offset: u64, shape: Shape) -> Result<Self, IndexError> {
+        let end = offset.saturating_add(shape.bytes());
+        let bytes = section.bytes(offset..end)?;
+        let part = |start: u64, len: u64| &bytes[start as usize..(start + len) as usize];
+        let numbers = if shape.has_numbers { 4 * shape.rows } else { 0 };
+        let numbers = <[U32]>::ref_from_bytes(part(shape.numbers_at(), numbers));
+        Ok(Self {
+            shape,
+            codes: blocks(part(0, shape.codes())),
+            terms: std::array::from_fn(|term| part(shape.term_at(term as u64), shape.term())),
+            numbers: numbers.map_err(|_| IndexError::damaged(section.offset(), "a list out of shape"))?,
+        })
+    }
+
+    /// Number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.shape.rows as usize
+    }
+
+    /// The codes, as many blocks to a row as there are.
+    pub(super) fn codes(&self) -> &[Block32] {
+        &self.codes
+    }
+
+    /// Term `index` of all rows and up to a whole number of eights, stored f32.
+    pub(super) fn term(&self, index: usize) -> &'a [u8] {
+        self.terms[index]
+    }
+
+    /// The rows, for a scan.
+    pub(super) fn rows(&self) -> RowSide<'_> {
+        let [scale, low, constant] = self.terms;
+        RowSide { codes: &self.codes, count: self.len(), scale, low, constant }
+    }
+}
+
+/// Bytes as blocks: where they lie if they are aligned, as those of a mapped image are.
+fn blocks(bytes: &[u8]) -> Cow<'_, [Block32]> {
+    match <[Block32]>::ref_from_bytes(bytes) {
+        Ok(blocks) => Cow::Borrowed(blocks),
+        Err(_) => {
+            let (blocks, _) = bytes.as_chunks::<LANE_SPAN>();
+            Cow::Owned(blocks.iter().map(|block| Block32(*block)).collect())
+        }
+    }
+}

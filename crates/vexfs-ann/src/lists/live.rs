@@ -1,0 +1,84 @@
+//! The rows of a list that may be found.
+
+use super::layout::List;
+use crate::index::Search;
+use crate::simd::Block32;
+use crate::simd::scan::{RowSide, float};
+
+use super::open::Lists;
+
+/// Where fewer than one row in this many may be found, those are picked out before they are compared.
+const PICK_BELOW: usize = 2;
+
+/// A list, and which of its rows may be found.
+pub(super) struct Live<'a> {
+    list: List<'a>,
+    /// Rows that may be found.
+    count: usize,
+    /// Of each row whether it may be found; empty if all may, or those of `picked` alone are compared.
+    may: Vec<bool>,
+    picked: Option<Picked>,
+}
+
+/// Rows picked out of a list.
+struct Picked {
+    codes: Vec<Block32>,
+    terms: [Vec<u8>; 3],
+    numbers: Vec<u32>,
+}
+
+impl<'a> Live<'a> {
+    /// Looks which rows of `list` may be found.
+    pub(super) fn new(index: &Lists<'_>, list: List<'a>, search: &Search<'_>) -> Self {
+        let mut live = Self { count: list.len(), may: Vec::new(), picked: None, list };
+        if search.excluded.is_none() {
+            return live;
+        }
+        let first = index.header.rows.start;
+        let is_excluded = |number: u32| search.is_excluded(first.saturating_add(u64::from(number)));
+        live.may.extend(live.list.numbers.iter().map(|number| !is_excluded(number.get())));
+        live.count = live.may.iter().filter(|may| **may).count();
+        if live.count == live.list.len() {
+            live.may.clear();
+        } else if live.count < live.list.len() / PICK_BELOW {
+            live.picked = Some(live.pick());
+            live.may.clear();
+        }
+        live
+    }
+
+    fn pick(&self) -> Picked {
+        let rows = || (0..self.list.len()).filter(|row| self.may[*row]);
+        let blocks = self.list.codes().len() / self.list.len().max(1);
+        let codes = rows().flat_map(|row| &self.list.codes()[row * blocks..][..blocks]).copied().collect();
+        let terms = std::array::from_fn(|term| {
+            let stored = self.list.term(term);
+            let mut picked: Vec<u8> = rows().flat_map(|row| float(stored, row).to_le_bytes()).collect();
+            picked.resize(picked.len().next_multiple_of(32), 0);
+            picked
+        });
+        Picked { codes, terms, numbers: rows().map(|row| self.list.numbers[row].get()).collect() }
+    }
+
+    /// Number of rows that may be found.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The rows to compare.
+    pub(super) fn rows(&self) -> RowSide<'_> {
+        let Some(picked) = &self.picked else { return self.list.rows() };
+        let [scale, low, constant] = &picked.terms;
+        RowSide { codes: &picked.codes, count: self.count, scale, low, constant }
+    }
+
+    /// The number of row `row` of [`rows`](Self::rows), if it may be found.
+    #[inline]
+    pub(super) fn number(&self, row: u32) -> Option<u32> {
+        let row = row as usize;
+        match &self.picked {
+            Some(picked) => Some(picked.numbers[row]),
+            None => self.may.get(row).copied().unwrap_or(true).then(|| self.list.numbers[row].get()),
+        }
+    }
+}

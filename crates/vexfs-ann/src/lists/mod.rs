@@ -1,0 +1,24 @@
+//! Inverted lists: rows lie with those that are near the same centroid, coded, and a search looks into the lists whose
+//! centroids are nearest.
+//!
+//! - [`params`]: what is asked for, and what the trailer says.
+//! - [`space`]: where rows and queries are compared by codes.
+//! - [`build`], [`layout`]: from rows to the image; `docs/format/indexes/ivf.md`.
+//! - [`open`]: the opened index. [`queries`], [`scan`], [`live`], [`search`]: from queries to rows.
+//! - [`best`]: the rows of smallest estimates.
+//! - [`verify`]: the image against itself.
+
+mod best;
+mod build;
+mod layout;
+mod live;
+mod open;
+mod params;
+mod queries;
+mod scan;
+mod search;
+mod space;
+mod verify;
+
+pub(crate) use build::{build, rows_within_memory};
+pub(crate) use open::open;

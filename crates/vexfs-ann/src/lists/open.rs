@@ -1,0 +1,159 @@
+//! An index of lists that was opened.
+
+use std::ops::Range;
+
+use zerocopy::FromBytes;
+
+use super::layout::{CENTROIDS, DIRECTORY, GIANTS, LISTS, List, MEAN, Place, Shape};
+use super::params::Params;
+use super::space::Space;
+use super::{search, verify};
+use crate::index::image::{Header, Image, Section};
+use crate::index::{Effort, Index, IndexError, Search, SearchStats};
+use crate::{Metric, TopK};
+
+/// Lists probed when nobody says how many: where data has some structure, enough for a recall of 0.95.
+const DEFAULT_NPROBE: usize = 16;
+
+/// Inverted lists that were opened.
+pub(super) struct Lists<'a> {
+    pub(super) header: Header,
+    pub(super) params: Params,
+    pub(super) space: Space,
+    centroids: Section<'a>,
+    directory: Section<'a>,
+    lists: Section<'a>,
+    giants: Section<'a>,
+}
+
+/// Opens the image: reads its parameters and the mean of the rows.
+pub(crate) fn open<'a>(image: &Image<'a>) -> Result<Box<dyn Index + 'a>, IndexError> {
+    let header = image.header().clone();
+    let params = Params::of(&header)?;
+    if header.metric == Metric::Hamming {
+        return Err(IndexError::Unknown { what: "bits in inverted lists".to_owned() });
+    }
+    let dim = header.dim;
+    let mean_len = if header.metric == Metric::InnerProduct { 0 } else { 4 * dim as u64 };
+    let mean = image.section(MEAN)?.expect_len(Some(mean_len))?;
+    let offset = mean.offset();
+    let mean: Vec<f32> =
+        mean.bytes(0..mean_len)?.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    if mean.iter().any(|value| !value.is_finite()) {
+        return Err(IndexError::damaged(offset, "the mean of the rows is not finite"));
+    }
+    let centroids = Shape::centroids(params.nlist, dim).bytes();
+    let directory = (params.nlist as u64 + 1) * size_of::<Place>() as u64;
+    Ok(Box::new(Lists {
+        centroids: image.section(CENTROIDS)?.expect_len(Some(centroids))?,
+        directory: image.section(DIRECTORY)?.expect_len(Some(directory))?,
+        lists: image.section(LISTS)?,
+        giants: image.section(GIANTS)?.expect_len(Some(4 * params.giants as u64))?,
+        space: Space { metric: header.metric, exponent: params.exponent, mean },
+        header,
+        params,
+    }))
+}
+
+impl<'a> Lists<'a> {
+    /// The centroids.
+    pub(super) fn centroids(&self) -> Result<List<'a>, IndexError> {
+        List::read(self.centroids, 0, Shape::centroids(self.params.nlist, self.header.dim))
+    }
+
+    /// Where list `list`, less than nlist, is, and how many rows it has.
+    fn place(&self, list: usize) -> Result<(u64, usize), IndexError> {
+        let size = size_of::<Place>() as u64;
+        let bytes = self.directory.bytes(list as u64 * size..(list as u64 + 2) * size)?;
+        let places = <[Place]>::ref_from_bytes(bytes);
+        let [place, next] =
+            places.ok().and_then(|places| places.first_chunk::<2>()).ok_or_else(|| self.misplaced(list))?;
+        // Without this, lists might lie in each other's place, and looking at all of them take for ever.
+        let shape = Shape::list(place.rows.get() as usize, self.header.dim);
+        if place.offset.get().checked_add(shape.bytes()) != Some(next.offset.get()) {
+            return Err(self.misplaced(list));
+        }
+        Ok((place.offset.get(), place.rows.get() as usize))
+    }
+
+    fn misplaced(&self, list: usize) -> IndexError {
+        let at = self.directory.offset() + (list * size_of::<Place>()) as u64;
+        IndexError::damaged(at, format!("list {list} does not end where the next one begins"))
+    }
+
+    /// Number of rows of list `list`.
+    pub(super) fn rows_of(&self, list: usize) -> Result<usize, IndexError> {
+        Ok(self.place(list)?.1)
+    }
+
+    /// List `list`, less than nlist.
+    pub(super) fn list(&self, list: usize) -> Result<List<'a>, IndexError> {
+        let (offset, rows) = self.place(list)?;
+        List::read(self.lists, offset, Shape::list(rows, self.header.dim))
+    }
+
+    /// The rows that are in no list, by their numbers in the image.
+    pub(super) fn giants(&self) -> Result<Vec<u32>, IndexError> {
+        let bytes = self.giants.bytes(0..self.giants.len())?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect())
+    }
+
+    /// The number in the collection of row `number` of the image.
+    pub(super) fn row(&self, number: u32) -> Result<u64, IndexError> {
+        let row = self.header.rows.start + u64::from(number);
+        if row >= self.header.rows.end {
+            return Err(IndexError::damaged(
+                self.lists.offset(),
+                format!("row {number} of a list does not exist"),
+            ));
+        }
+        Ok(row)
+    }
+
+    /// Candidates that are decided by full rows so that codes cost next to no recall.
+    fn rerank(k: usize) -> u32 {
+        u32::try_from(k.saturating_add(k / 2).saturating_add(14)).unwrap_or(u32::MAX)
+    }
+}
+
+impl Index for Lists<'_> {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn effort_name(&self) -> &'static str {
+        "nprobe"
+    }
+
+    fn efforts(&self, k: usize) -> Vec<Effort> {
+        let (most, rerank) = (self.params.nlist.max(1) as u32, Self::rerank(k));
+        // 1, 2, 3, 4, 6, 8, 12, 16, 24 and so on.
+        let steps =
+            (0..32).flat_map(|power| [1u32 << power, 3u32.checked_shl(power).unwrap_or(u32::MAX) / 2]);
+        let mut probes: Vec<u32> = steps.filter(|probes| (1..most).contains(probes)).collect();
+        probes.sort_unstable();
+        probes.dedup();
+        let mut efforts: Vec<Effort> = probes.into_iter().map(|effort| Effort { effort, rerank }).collect();
+        efforts.push(Effort { effort: most, rerank });
+        efforts.push(Effort { effort: most, rerank: rerank.saturating_mul(4) });
+        efforts
+    }
+
+    fn default_effort(&self, k: usize) -> Effort {
+        Effort { effort: DEFAULT_NPROBE.min(self.params.nlist.max(1)) as u32, rerank: Self::rerank(k) }
+    }
+
+    fn search(
+        &self,
+        search: &Search<'_>,
+        range: Range<usize>,
+        tops: &mut [TopK],
+        stats: &mut SearchStats,
+    ) -> Result<(), IndexError> {
+        search::search(self, search, range, tops, stats)
+    }
+
+    fn verify(&self, excluded: Option<&[u64]>, interrupted: &dyn Fn() -> bool) -> Result<(), IndexError> {
+        verify::verify(self, excluded, interrupted)
+    }
+}

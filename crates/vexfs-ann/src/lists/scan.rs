@@ -1,0 +1,113 @@
+//! Some queries against the rows of one list, or against the centroids: by the panel if there are several, one by one otherwise.
+
+use super::best::Best;
+use super::queries::Prepared;
+use crate::simd::Level;
+use crate::simd::codes::LANE_SPAN;
+use crate::simd::scan::{Found, PanelSide, RowSide, ScanOne, ScanPanel};
+use crate::simd::tile::{PANEL, Panel};
+
+/// Fewest queries for which a panel costs less than one scan each.
+const LEAST_PANEL: usize = 3;
+
+/// Bytes of codes that stay in the second-level cache while all queries pass over them.
+const BLOCK_BYTES: usize = 192 << 10;
+
+/// Rows of the first block, of which none is ruled out, for each that is kept.
+const FIRST_ROWS: usize = 2;
+
+/// How many times as many rows as have been seen a block may have.
+const GROWTH: usize = 4;
+
+/// A query that is to meet a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visit {
+    pub(super) query: u32,
+    /// What its estimates of the list's rows begin with.
+    pub(super) base: f32,
+}
+
+/// The room that scans need.
+pub(super) struct Scanner {
+    level: Level,
+    panel: Panel,
+    terms: PanelSide,
+    found: [Vec<Found>; PANEL],
+}
+
+impl Scanner {
+    pub(super) fn new() -> Self {
+        Self {
+            level: Level::best(),
+            panel: Panel::empty(),
+            terms: PanelSide::default(),
+            found: Default::default(),
+        }
+    }
+
+    /// Lets queries meet rows: `offer` is told what of the rows may be among the best of a query, by index.
+    ///
+    /// `bests`: one per query of `queries`.
+    pub(super) fn meet(
+        &mut self,
+        rows: RowSide<'_>,
+        queries: &Prepared,
+        visits: &[Visit],
+        bests: &mut [Best],
+        mut offer: impl FnMut(&mut Best, Found),
+    ) {
+        let mut rest = visits;
+        while !rest.is_empty() {
+            let take = if rest.len() < LEAST_PANEL { 1 } else { rest.len().min(PANEL) };
+            let (group, others) = rest.split_at(take);
+            rest = others;
+            let side = |visit: &Visit, bests: &[Best]| {
+                queries.side(visit.query as usize, visit.base, bests[visit.query as usize].limit())
+            };
+            if let [visit] = group {
+                let query = queries.codes(visit.query as usize);
+                let found = &mut self.found[0];
+                self.level.run(ScanOne { rows, query, terms: side(visit, bests), found });
+            } else {
+                let codes = group.iter().map(|visit| queries.codes(visit.query as usize));
+                self.panel.refill(queries.codes(0).len(), codes);
+                group.iter().enumerate().for_each(|(lane, visit)| self.terms.set(lane, side(visit, bests)));
+                let (panel, terms) = (&self.panel, &self.terms);
+                self.level.run(ScanPanel { rows, panel, terms, found: &mut self.found });
+            }
+            for (visit, found) in group.iter().zip(&mut self.found) {
+                let best = &mut bests[visit.query as usize];
+                found.drain(..).for_each(|found| offer(best, found));
+            }
+        }
+    }
+
+    /// As [`meet`](Self::meet), for many rows: in blocks, so that the first ones rule out most of the others.
+    pub(super) fn meet_many(
+        &mut self,
+        rows: RowSide<'_>,
+        queries: &Prepared,
+        visits: &[Visit],
+        bests: &mut [Best],
+        keep: usize,
+    ) {
+        let blocks = queries.codes(0).len();
+        let most = (BLOCK_BYTES / (blocks * LANE_SPAN)).next_multiple_of(8);
+        let mut start = 0;
+        while start < rows.count {
+            let least = keep.saturating_mul(FIRST_ROWS).clamp(8, most);
+            let count = (start * GROWTH).clamp(least, most).next_multiple_of(8).min(rows.count - start);
+            let block = RowSide {
+                codes: &rows.codes[start * blocks..(start + count) * blocks],
+                count,
+                scale: &rows.scale[4 * start..],
+                low: &rows.low[4 * start..],
+                constant: &rows.constant[4 * start..],
+            };
+            let offer = |best: &mut Best, found: Found| best.offer(start as u32 + found.row, found.estimate);
+            self.meet(block, queries, visits, bests, offer);
+            visits.iter().for_each(|visit| bests[visit.query as usize].tighten());
+            start += count;
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The search: the nearest centroids of each query, then list by list all queries that probe it, then the best candidates by their full
+//! rows.
+//!
+//! A query takes its nprobe nearest lists. Where rows are excluded it goes on, doubling, until it has met as many rows that may
+//! be found as those lists have rows at all; and in any case until it has met k, or all.
+
+use std::ops::Range;
+
+use super::best::Best;
+use super::live::Live;
+use super::open::Lists;
+use super::queries::Prepared;
+use super::scan::{Scanner, Visit};
+use crate::TopK;
+use crate::flat::offer_rows;
+use crate::index::{IndexError, Search, SearchStats};
+
+/// Room for candidates and lists of the queries that are answered together, bytes.
+const ROOM: usize = 32 << 20;
+
+/// Most queries that are answered together.
+const MOST_QUERIES: usize = 4096;
+
+/// Lists after which to ask whether to stop.
+const ASK: usize = 64;
+
+/// Rows that are offered at a time where all are.
+const ALL_ROWS: u64 = 1024;
+
+/// See [`Index::search`](crate::index::Index::search).
+pub(super) fn search(
+    index: &Lists<'_>,
+    search: &Search<'_>,
+    range: Range<usize>,
+    tops: &mut [TopK],
+    stats: &mut SearchStats,
+) -> Result<(), IndexError> {
+    check(index, search)?;
+    if search.k == 0 {
+        return Ok(());
+    }
+    let rerank = (search.effort.rerank as usize).max(search.k).min(index.header.indexed as usize);
+    let nprobe = (search.effort.effort as usize).clamp(1, index.params.nlist.max(1));
+    let together = (ROOM / (16 * rerank + 16 * nprobe + 4 * index.header.dim)).clamp(1, MOST_QUERIES);
+    let giants = index.giants()?;
+    for (part, tops) in tops.chunks_mut(together).enumerate() {
+        let start = range.start + part * together;
+        let queries = Prepared::new(&index.space, search.queries, start..start + tops.len());
+        let mut part = Part { index, search, queries, scanner: Scanner::new(), bests: Vec::new(), stats };
+        part.bests.resize_with(tops.len(), || Best::new(rerank));
+        if index.params.nlist > 0 {
+            part.probe(nprobe)?;
+        }
+        part.decide(start, &giants, tops)?;
+    }
+    Ok(())
+}
+
+/// Makes sure that queries and rows are those that the image is of.
+fn check(index: &Lists<'_>, search: &Search<'_>) -> Result<(), IndexError> {
+    let (header, queries, rows) = (&index.header, search.queries, search.rows);
+    let of_image = (header.dim, header.dtype);
+    if (queries.dim(), queries.dtype()) != of_image
+        || (rows.dim(), rows.dtype()) != of_image
+        || queries.metric() != header.metric
+        || rows.len() < header.rows.end
+    {
+        return Err(IndexError::Mismatch("the index is of other rows than these".to_owned()));
+    }
+    Ok(())
+}
+
+/// Queries that are answered together.
+struct Part<'a, 'b> {
+    index: &'a Lists<'b>,
+    search: &'a Search<'a>,
+    queries: Prepared,
+    scanner: Scanner,
+    /// One per query: rows of the image.
+    bests: Vec<Best>,
+    stats: &'a mut SearchStats,
+}
+
+/// A query on its way through the lists.
+#[derive(Clone, Copy)]
+struct Walk {
+    query: u32,
+    /// Lists that it has met.
+    met: usize,
+    /// Rows that may be found that it has met.
+    rows: usize,
+    /// Of these it wants so many; known after the first lists.
+    wanted: usize,
+}
+
+/// A list that is to be met by a query.
+#[derive(Clone, Copy)]
+struct Pair {
+    list: u32,
+    visit: Visit,
+    /// Index of the [`Walk`].
+    walk: u32,
+}
+
+impl Part<'_, '_> {
+    /// Lets all queries meet their lists.
+    fn probe(&mut self, nprobe: usize) -> Result<(), IndexError> {
+        let nlist = self.index.params.nlist;
+        let ordinary = (0..self.queries.len()).filter(|query| !self.queries.is_giant(*query));
+        let mut walks: Vec<Walk> =
+            ordinary.map(|query| Walk { query: query as u32, met: 0, rows: 0, wanted: 0 }).collect();
+        let mut probes = nprobe;
+        loop {
+            let (nearest, others) = self.pairs(&walks, probes)?;
+            self.meet(nearest, &mut walks)?;
+            self.meet(others, &mut walks)?;
+            walks.retain_mut(|walk| {
+                walk.met = probes;
+                walk.rows < walk.wanted.max(self.search.k)
+            });
+            if walks.is_empty() || probes == nlist {
+                return Ok(());
+            }
+            probes = probes.saturating_mul(2).min(nlist);
+        }
+    }
+
+    /// The lists up to the `probes` nearest of each query that it has not met: the nearest of all, and the others. By list.
+    fn pairs(&mut self, walks: &[Walk], probes: usize) -> Result<(Vec<Pair>, Vec<Pair>), IndexError> {
+        let centroids = self.index.centroids()?;
+        let mut bests: Vec<Best> = (0..self.queries.len()).map(|_| Best::new(probes)).collect();
+        let visit = |walk: &Walk| Visit { query: walk.query, base: self.queries.base(walk.query as usize) };
+        let visits: Vec<Visit> = walks.iter().map(visit).collect();
+        self.scanner.meet_many(centroids.rows(), &self.queries, &visits, &mut bests, probes);
+        self.stats.distance_computations += (centroids.len() * walks.len()) as u64;
+        let (mut nearest, mut others) = (Vec::new(), Vec::with_capacity(walks.len() * probes));
+        for (index, walk) in walks.iter().enumerate() {
+            let lists = bests[walk.query as usize].sorted().enumerate().skip(walk.met);
+            for (rank, (list, base)) in lists {
+                let pair = Pair { list, visit: Visit { query: walk.query, base }, walk: index as u32 };
+                if rank == 0 { &mut nearest } else { &mut others }.push(pair);
+            }
+        }
+        if walks.len() > 1 {
+            nearest.sort_unstable_by_key(|pair| (pair.list, pair.walk));
+            others.sort_unstable_by_key(|pair| (pair.list, pair.walk));
+        }
+        Ok((nearest, others))
+    }
+
+    /// Lets queries meet lists, given by list.
+    fn meet(&mut self, pairs: Vec<Pair>, walks: &mut [Walk]) -> Result<(), IndexError> {
+        let mut visits = Vec::new();
+        for (turn, group) in pairs.chunk_by(|a, b| a.list == b.list).enumerate() {
+            if turn % ASK == 0 && (self.search.interrupted)() {
+                return Err(IndexError::Interrupted);
+            }
+            let list = self.index.list(group[0].list as usize)?;
+            let len = list.len();
+            let live = Live::new(self.index, list, self.search);
+            visits.clear();
+            for pair in group {
+                let walk = &mut walks[pair.walk as usize];
+                walk.rows += live.count();
+                if walk.met == 0 {
+                    walk.wanted += len;
+                }
+                visits.push(pair.visit);
+            }
+            let rows = live.rows();
+            self.stats.distance_computations += (rows.count * group.len()) as u64;
+            self.scanner.meet(rows, &self.queries, &visits, &mut self.bests, |best, found| {
+                if let Some(number) = live.number(found.row) {
+                    best.offer(number, found.estimate);
+                }
+            });
+        }
+        if pairs.len() > walks.len() || walks.len() > 1 {
+            self.bests.iter_mut().for_each(Best::tighten);
+        }
+        Ok(())
+    }
+
+    /// Offers the best candidates of each query by their full rows.
+    fn decide(&mut self, start: usize, giants: &[u32], tops: &mut [TopK]) -> Result<(), IndexError> {
+        let (mut rows, mut wide) = (Vec::new(), Vec::new());
+        for (query, top) in tops.iter_mut().enumerate() {
+            if (self.search.interrupted)() {
+                return Err(IndexError::Interrupted);
+            }
+            if self.queries.is_giant(query) {
+                self.offer_all(start + query, top)?;
+                continue;
+            }
+            rows.clear();
+            for (number, _) in self.bests[query].sorted() {
+                rows.push(self.index.row(number)?);
+            }
+            for giant in giants {
+                let row = self.index.row(*giant)?;
+                if !self.search.is_excluded(row) {
+                    rows.push(row);
+                }
+            }
+            self.stats.reranked += rows.len() as u64;
+            self.stats.distance_computations += rows.len() as u64;
+            offer_rows((self.search.queries, start + query), self.search.rows, &rows, top, &mut wide)?;
+        }
+        Ok(())
+    }
+
+    /// Offers all rows to a query that cannot be compared by codes.
+    fn offer_all(&mut self, query: usize, top: &mut TopK) -> Result<(), IndexError> {
+        let rows = self.index.header.rows.clone();
+        let mut wide = Vec::new();
+        for first in rows.clone().step_by(ALL_ROWS as usize) {
+            let all = first..rows.end.min(first + ALL_ROWS);
+            let some: Vec<u64> = all.filter(|row| !self.search.is_excluded(*row)).collect();
+            self.stats.reranked += some.len() as u64;
+            self.stats.distance_computations += some.len() as u64;
+            offer_rows((self.search.queries, query), self.search.rows, &some, top, &mut wide)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,311 @@
+//! Coded rows side by side, as inverted lists have them, against one query or a panel of queries, with estimates of
+//! distances in f32.
+//!
+//! The estimate of a pair is e = (base + constant) + (product · (scale · t) + offset · low) with t = Σ cᵢuᵢ, an exact integer.
+//! Each operation is rounded on its own and in this order, never fused, and it is the same for one query and for many: e is the
+//! same number at every level and in any company. So it may decide what is found.
+
+use super::level::Job;
+use super::tile::{PANEL, Panel, QUADS, ROWS, multiply};
+use super::vector::{Block32, Simd};
+
+/// Blocks of codes after which a scan by one query widens its i16 lanes.
+pub(crate) const SCAN_BLOCKS: usize = 4;
+
+/// Rows that are estimated together by one query.
+const LANES: usize = 8;
+
+/// Coded rows and what their estimates take from them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowSide<'a> {
+    /// ⌈d / 32⌉ blocks of codes to a row.
+    pub(crate) codes: &'a [Block32],
+    /// Number of rows.
+    pub(crate) count: usize,
+    /// Stored f32, one per row and up to a whole number of eights; multiplies t.
+    pub(crate) scale: &'a [u8],
+    /// Likewise; multiplies [`QuerySide::offset`].
+    pub(crate) low: &'a [u8],
+    /// Likewise; added.
+    pub(crate) constant: &'a [u8],
+}
+
+/// What the estimates of a query take from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QuerySide {
+    /// Added to all estimates.
+    pub(crate) base: f32,
+    /// Multiplies t and the row's scale.
+    pub(crate) product: f32,
+    /// Multiplies [`RowSide::low`].
+    pub(crate) offset: f32,
+    /// Rows whose estimate is larger are not found.
+    pub(crate) limit: f32,
+}
+
+/// A row that was found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Found {
+    /// Index among the rows.
+    pub(crate) row: u32,
+    /// The estimate.
+    pub(crate) estimate: f32,
+}
+
+/// One query against all rows.
+///
+/// # Shape
+/// `query`: as many blocks of codes, i8, as a row has. Of codes that meet in a lane of i16, two of each of [`SCAN_BLOCKS`]
+/// blocks, the positive ones and the negative ones add up to at most [`QUERY_LANE`](super::codes::QUERY_LANE) each, and row codes
+/// are at most [`CODE_MAX`](super::codes::CODE_MAX); otherwise t is some number.
+pub(crate) struct ScanOne<'a> {
+    pub(crate) rows: RowSide<'a>,
+    pub(crate) query: &'a [Block32],
+    pub(crate) terms: QuerySide,
+    /// What is found is appended, by ascending row.
+    pub(crate) found: &'a mut Vec<Found>,
+}
+
+impl Job for ScanOne<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { rows, query, terms, found } = self;
+        let blocks = query.len();
+        let [base, product, offset, limit] =
+            [terms.base, terms.product, terms.offset, terms.limit].map(|term| simd.splat_f32(term));
+        let eights = |stored: &'_ [u8]| stored.as_chunks::<32>().0.len();
+        debug_assert!(eights(rows.scale) >= rows.count.div_ceil(LANES));
+        let (scales, lows, constants) =
+            (rows.scale.as_chunks::<32>().0, rows.low.as_chunks::<32>().0, rows.constant.as_chunks::<32>().0);
+        let terms = scales.iter().zip(lows).zip(constants);
+        for (first, ((scale, low), constant)) in (0..rows.count).step_by(LANES).zip(terms) {
+            let [a, b, c, d] = dots(simd, four(&rows, first, blocks), query);
+            let [e, f, g, h] = dots(simd, four(&rows, first + 4, blocks), query);
+            let t = simd.to_f32(simd.sums_i32([a, b, c, d, e, f, g, h]));
+            let scaled = simd.mul_f32(product, simd.mul_f32(simd.widen_f32(scale), t));
+            let linear = simd.add_f32(scaled, simd.mul_f32(offset, simd.widen_f32(low)));
+            let estimate = simd.add_f32(simd.add_f32(base, simd.widen_f32(constant)), linear);
+            let mut survivors = !simd.positive_f32(simd.sub_f32(estimate, limit)) & 0xff;
+            if rows.count - first < LANES {
+                survivors &= (1 << (rows.count - first)) - 1;
+            }
+            if survivors != 0 {
+                let mut estimates = [0.0; LANES];
+                simd.store_f32(estimate, &mut estimates);
+                while survivors != 0 {
+                    let lane = survivors.trailing_zeros() as usize;
+                    found.push(Found { row: (first + lane) as u32, estimate: estimates[lane] });
+                    survivors &= survivors - 1;
+                }
+            }
+        }
+    }
+}
+
+/// The codes of four rows from `first` on; the last row repeats in place of those that are missing.
+#[inline(always)]
+fn four<'a>(rows: &RowSide<'a>, first: usize, blocks: usize) -> [&'a [Block32]; 4] {
+    std::array::from_fn(|i| &rows.codes[(first + i).min(rows.count - 1) * blocks..][..blocks])
+}
+
+/// Σ of the products of codes, of four rows with a query, in eight parts each.
+#[inline(always)]
+fn dots<S: Simd>(simd: S, rows: [&[Block32]; 4], query: &[Block32]) -> [S::I32; 4] {
+    let mut sums = [simd.zero_i32(); 4];
+    let rows = rows.map(|row| &row[..query.len()]);
+    if S::QUADS {
+        for (block, query) in query.iter().enumerate() {
+            let query = simd.load_bytes(query);
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                *sum = simd.dot_quads(*sum, simd.load_bytes(&row[block]), query);
+            }
+        }
+        return sums;
+    }
+    for first in (0..query.len()).step_by(SCAN_BLOCKS) {
+        let mut lanes = [simd.zero_i16(); 4];
+        for block in first..query.len().min(first + SCAN_BLOCKS) {
+            let query = simd.load_bytes(&query[block]);
+            for (lanes, row) in lanes.iter_mut().zip(rows) {
+                *lanes = simd.add_i16(*lanes, simd.dot_u7_i8(simd.load_bytes(&row[block]), query));
+            }
+        }
+        for (sum, lanes) in sums.iter_mut().zip(lanes) {
+            *sum = simd.add_i32(*sum, simd.pair_sum_i16(lanes));
+        }
+    }
+    sums
+}
+
+/// The terms of a panel's queries, see [`QuerySide`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PanelSide {
+    pub(crate) base: [f32; PANEL],
+    pub(crate) product: [f32; PANEL],
+    pub(crate) offset: [f32; PANEL],
+    pub(crate) limit: [f32; PANEL],
+}
+
+impl PanelSide {
+    /// Sets the terms of query `lane`.
+    pub(crate) fn set(&mut self, lane: usize, terms: QuerySide) {
+        self.base[lane] = terms.base;
+        self.product[lane] = terms.product;
+        self.offset[lane] = terms.offset;
+        self.limit[lane] = terms.limit;
+    }
+}
+
+/// A panel of queries, [`Lanes::Limited`](super::tile::Lanes::Limited), against all rows.
+pub(crate) struct ScanPanel<'a> {
+    pub(crate) rows: RowSide<'a>,
+    pub(crate) panel: &'a Panel,
+    pub(crate) terms: &'a PanelSide,
+    /// Per query: what is found is appended, by ascending row.
+    pub(crate) found: &'a mut [Vec<Found>; PANEL],
+}
+
+impl Job for ScanPanel<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        if self.panel.is_half() { self.rows_of::<S, 1>(simd) } else { self.rows_of::<S, 2>(simd) }
+    }
+}
+
+impl ScanPanel<'_> {
+    #[inline(always)]
+    fn rows_of<S: Simd, const VECTORS: usize>(self, simd: S) {
+        let Self { rows, panel, terms, found } = self;
+        let blocks = rows.codes.len() / rows.count.max(1);
+        let live = panel.live_mask();
+        let (base, limit) =
+            (queries::<S, VECTORS>(simd, &terms.base), queries::<S, VECTORS>(simd, &terms.limit));
+        let (product, offset) =
+            (queries::<S, VECTORS>(simd, &terms.product), queries::<S, VECTORS>(simd, &terms.offset));
+        for first in (0..rows.count).step_by(ROWS) {
+            let row = |i: usize| (first + i).min(rows.count - 1);
+            let codes = std::array::from_fn(|i| &rows.codes[row(i) * blocks..][..blocks]);
+            let products = multiply::<S, VECTORS, QUADS>(simd, codes, panel.blocks());
+            for (i, products) in products.iter().enumerate().take(rows.count - first) {
+                let index = first + i;
+                let (scale, low) = (splat(simd, rows.scale, index), splat(simd, rows.low, index));
+                let constant = splat(simd, rows.constant, index);
+                let (mut estimates, mut ruled_out) = (base, 0);
+                for (v, estimate) in estimates.iter_mut().enumerate() {
+                    let scaled = simd.mul_f32(product[v], simd.mul_f32(scale, simd.to_f32(products[v])));
+                    let linear = simd.add_f32(scaled, simd.mul_f32(offset[v], low));
+                    *estimate = simd.add_f32(simd.add_f32(*estimate, constant), linear);
+                    ruled_out |= simd.positive_f32(simd.sub_f32(*estimate, limit[v])) << (8 * v);
+                }
+                let mut survivors = live & !ruled_out;
+                if survivors != 0 {
+                    let mut by_query = [0.0; PANEL];
+                    for (&estimate, by_query) in estimates.iter().zip(by_query.as_chunks_mut::<8>().0) {
+                        simd.store_f32(estimate, by_query);
+                    }
+                    while survivors != 0 {
+                        let query = survivors.trailing_zeros() as usize;
+                        found[query].push(Found { row: index as u32, estimate: by_query[query] });
+                        survivors &= survivors - 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A term of the queries of a panel.
+#[inline(always)]
+fn queries<S: Simd, const VECTORS: usize>(simd: S, terms: &[f32; PANEL]) -> [S::F32; VECTORS] {
+    std::array::from_fn(|vector| simd.load_f32(&terms.as_chunks::<8>().0[vector]))
+}
+
+/// Stored f32 number `index`, eight times over.
+#[inline(always)]
+fn splat<S: Simd>(simd: S, stored: &[u8], index: usize) -> S::F32 {
+    simd.splat_f32(float(stored, index))
+}
+
+/// Stored f32 number `index`.
+#[inline(always)]
+pub(crate) fn float(stored: &[u8], index: usize) -> f32 {
+    f32::from_le_bytes(stored.as_chunks::<4>().0[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Random;
+    use crate::simd::Level;
+
+    /// The estimate as the module's description defines it.
+    fn by_hand(
+        row: &[Block32],
+        query: &[Block32],
+        [scale, low, constant]: [f32; 3],
+        terms: QuerySide,
+    ) -> f32 {
+        let codes = |blocks: &[Block32]| blocks.iter().flat_map(|block| block.0).collect::<Vec<u8>>();
+        let t: i32 =
+            codes(row).iter().zip(codes(query)).map(|(u, c)| i32::from(*u) * i32::from(c as i8)).sum();
+        (terms.base + constant) + (terms.product * (scale * t as f32) + terms.offset * low)
+    }
+
+    #[test]
+    fn one_query_and_many_have_the_same_estimates_at_every_level() {
+        let mut random = Random::new(3, 0);
+        let mut number = || random.next() as i32 as f32 / 2f32.powi(31);
+        for (blocks, count) in [(1, 1usize), (1, 21), (3, 8), (4, 50), (5, 7), (9, 13)] {
+            let mut code = |most: f32| Block32(std::array::from_fn(|_| (number() * most) as i8 as u8));
+            let codes: Vec<Block32> = (0..count * blocks)
+                .map(|_| Block32(code(95.0).0.map(|u| (u as i8).unsigned_abs())))
+                .collect();
+            let queries: Vec<Vec<Block32>> =
+                (0..PANEL).map(|_| (0..blocks).map(|_| code(20.0)).collect()).collect();
+            let stored: [Vec<f32>; 3] =
+                std::array::from_fn(|_| (0..count.next_multiple_of(8)).map(|_| number()).collect());
+            let [scale, low, constant] =
+                stored.each_ref().map(|of| of.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+            let rows = RowSide { codes: &codes, count, scale: &scale, low: &low, constant: &constant };
+            let sides: Vec<QuerySide> = (0..PANEL)
+                .map(|_| QuerySide { base: number(), product: number() * 1e-2, offset: number(), limit: 1.0 })
+                .collect();
+            let want = |query: usize| -> Vec<Found> {
+                let found = (0..count).map(|row| Found {
+                    row: row as u32,
+                    estimate: by_hand(
+                        &codes[row * blocks..][..blocks],
+                        &queries[query],
+                        stored.each_ref().map(|of| of[row]),
+                        sides[query],
+                    ),
+                });
+                found.filter(|found| found.estimate <= sides[query].limit).collect()
+            };
+            for level in Level::all() {
+                for live in [3, 8, 9, PANEL] {
+                    let mut panel = Panel::empty();
+                    panel.refill(blocks, queries[..1].iter().map(Vec::as_slice));
+                    panel.refill(blocks, queries[..live].iter().map(Vec::as_slice));
+                    let mut terms = PanelSide::default();
+                    sides.iter().enumerate().for_each(|(lane, side)| terms.set(lane, *side));
+                    let mut found: [Vec<Found>; PANEL] = Default::default();
+                    level.run(ScanPanel { rows, panel: &panel, terms: &terms, found: &mut found });
+                    for query in 0..live {
+                        assert_eq!(found[query], want(query), "{level:?} {blocks} {count} {live} {query}");
+                        let mut alone = Vec::new();
+                        let one =
+                            ScanOne { rows, query: &queries[query], terms: sides[query], found: &mut alone };
+                        level.run(one);
+                        assert_eq!(alone, found[query], "{level:?} {blocks} {count} {query}");
+                    }
+                    assert!(found[live..].iter().all(Vec::is_empty));
+                }
+            }
+        }
+    }
+}
