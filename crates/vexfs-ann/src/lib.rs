@@ -25,6 +25,7 @@ pub mod calibrate;
 mod dtype;
 mod error;
 mod flat;
+mod hnsw;
 pub mod index;
 mod kmeans;
 mod lists;

@@ -194,7 +194,7 @@ impl Queries {
     }
 
     /// Squared norm of query `index`, as the reference computes it.
-    pub(super) fn norm(&self, index: usize) -> f64 {
+    pub(crate) fn norm(&self, index: usize) -> f64 {
         self.norms[index]
     }
 

@@ -20,7 +20,7 @@ pub use spec::{IndexSpec, Kind, Options, SpecError};
 
 use std::ops::Range;
 
-use crate::{Queries, TopK, flat, lists, lsh};
+use crate::{Queries, TopK, flat, hnsw, lists, lsh};
 use image::{Header, Image};
 
 /// How hard a search tries. What the numbers count is the kind's business; more is slower and finds more.
@@ -187,6 +187,7 @@ impl Build<'_> {
 pub fn rows_within_memory(spec: &IndexSpec, build: &Build<'_>) -> Result<u64, IndexError> {
     match spec.kind {
         Kind::Flat => flat::kind::rows_within_memory(spec, build),
+        Kind::Hnsw => hnsw::rows_within_memory(spec, build),
         Kind::Ivf => lists::rows_within_memory(spec, build),
         Kind::Lsh => lsh::rows_within_memory(spec, build),
         _ => Err(unavailable(spec.kind, build)),
@@ -201,6 +202,7 @@ pub fn rows_within_memory(spec: &IndexSpec, build: &Build<'_>) -> Result<u64, In
 pub fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn std::io::Write) -> Result<(), IndexError> {
     match spec.kind {
         Kind::Flat => flat::kind::build(spec, build, out),
+        Kind::Hnsw => hnsw::build(spec, build, out),
         Kind::Ivf => lists::build(spec, build, out),
         Kind::Lsh => lsh::build(spec, build, out),
         _ => Err(unavailable(spec.kind, build)),
@@ -215,6 +217,7 @@ pub fn open<'a>(bytes: &'a dyn ImageBytes) -> Result<Box<dyn Index + 'a>, IndexE
     let image = Image::open(bytes)?;
     match image.header().kind {
         Kind::Flat => flat::kind::open(&image),
+        Kind::Hnsw => hnsw::open(&image),
         Kind::Ivf => lists::open(&image),
         Kind::Lsh => lsh::open(&image),
         kind => Err(IndexError::Unknown { what: format!("kind {kind}") }),

@@ -216,6 +216,13 @@ impl Simd for Avx2 {
         avx2!(_mm256_loadu_si256(from.0.as_ptr().cast()))
     }
     #[inline(always)]
+    fn nibbles(self, from: __m256i) -> (__m256i, __m256i) {
+        avx2!({
+            let mask = _mm256_set1_epi8(0x0f);
+            (_mm256_and_si256(from, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(from), mask))
+        })
+    }
+    #[inline(always)]
     fn splat_bytes(self, from: [u8; 4]) -> __m256i {
         avx2!(_mm256_set1_epi32(i32::from_le_bytes(from)))
     }

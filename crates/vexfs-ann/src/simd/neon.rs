@@ -238,6 +238,11 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         from_fn(|i| neon!(vld1q_u8(from.0.as_ptr().add(16 * i))))
     }
     #[inline(always)]
+    fn nibbles(self, from: Self::Bytes) -> (Self::Bytes, Self::Bytes) {
+        let low = from_fn(|i| neon!(vandq_u8(from[i], vdupq_n_u8(15))));
+        (low, from_fn(|i| neon!(vshrq_n_u8::<4>(from[i]))))
+    }
+    #[inline(always)]
     fn splat_bytes(self, from: [u8; 4]) -> Self::Bytes {
         neon!([vreinterpretq_u8_u32(vdupq_n_u32(u32::from_le_bytes(from))); 2])
     }

@@ -159,6 +159,10 @@ impl Simd for Scalar {
         from.0
     }
     #[inline(always)]
+    fn nibbles(self, from: [u8; 32]) -> ([u8; 32], [u8; 32]) {
+        (from.map(|byte| byte & 15), from.map(|byte| byte >> 4))
+    }
+    #[inline(always)]
     fn splat_bytes(self, from: [u8; 4]) -> [u8; 32] {
         from_fn(|i| from[i % 4])
     }

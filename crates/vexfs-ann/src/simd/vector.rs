@@ -98,6 +98,8 @@ pub(crate) trait Simd: Copy {
     fn store_bytes(self, value: Self::Bytes, to: &mut Block32);
     /// Thirty-two bytes from memory.
     fn load_bytes(self, from: &Block32) -> Self::Bytes;
+    /// The lower and the upper four bits of each byte.
+    fn nibbles(self, from: Self::Bytes) -> (Self::Bytes, Self::Bytes);
     /// `from` eight times over.
     fn splat_bytes(self, from: [u8; 4]) -> Self::Bytes;
     /// Products of bytes of at most 127 and signed bytes added in pairs; any value where a pair exceeds an i16.

@@ -62,6 +62,19 @@ pub(crate) struct Coded {
     shapes: Vec<Shape>,
 }
 
+/// A coded vector as it can be stored: x̂ᵢ = scale · uᵢ + low; of cosine, |x̂| is 1 or 0.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    /// Distance between two steps.
+    pub(crate) scale: f64,
+    /// Value of code 0.
+    pub(crate) low: f64,
+    /// |x̂|², but for rounding.
+    pub(crate) square: f64,
+    /// ⌈dim / 32⌉ blocks of codes u in 0 ..= 127, zero beyond dim.
+    pub(crate) codes: &'a [Block32],
+}
+
 /// Consecutive vectors of a [`Coded`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -145,6 +158,17 @@ impl Coded {
     /// Elements of a vector, d.
     pub(crate) fn dim(&self) -> usize {
         self.dim
+    }
+
+    /// Vector `index`.
+    pub(crate) fn stored(&self, index: usize) -> Stored<'_> {
+        let (shape, blocks) = (&self.shapes[index], self.blocks());
+        Stored {
+            scale: shape.scale,
+            low: shape.offset - MIDDLE as f64 * shape.scale,
+            square: shape.square,
+            codes: &self.codes[index * blocks..][..blocks],
+        }
     }
 
     /// All vectors.

@@ -20,6 +20,6 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use coded::{Coded, View};
+pub(crate) use coded::{Coded, Stored, View};
 pub(crate) use exact::nearest_exact;
 pub(crate) use search::{Near, nearest};

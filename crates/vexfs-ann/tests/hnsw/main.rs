@@ -1,0 +1,8 @@
+//! Graphs, built and searched as a program does it.
+#![allow(clippy::unwrap_used)]
+
+mod data;
+mod edges;
+mod excluded;
+mod hostile;
+mod recall;
