@@ -29,6 +29,9 @@ use crate::volume::Volume;
 /// Bytes of an image that are gathered before they are written: long writes, few calls.
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// Most parts that one build may make: each is searched for itself, so that an index of thousands would be slower than none.
+const MAX_PARTS: u64 = 256;
+
 /// The rows that an index is built of, and how.
 pub(super) struct Source<'a> {
     path: String,
@@ -99,11 +102,22 @@ impl<'a> Source<'a> {
     }
 
     /// The parts that would cover `range`; one over no rows if it is empty.
+    ///
+    /// # Errors
+    /// [`FsError::Index`] if there is so little memory that there would be more than [`MAX_PARTS`].
     pub(super) fn plan_parts(&self, range: Range<u64>, progress: &dyn Progress) -> Result<Vec<WrittenPart>> {
         let most = self.rows_in_part(range.start, progress)?;
         let rows = range.end - range.start;
+        let count = rows.div_ceil(most);
+        if count > MAX_PARTS {
+            let what = format!(
+                "{} bytes of memory are enough for {most} of {rows} rows at a time, which would make {count} parts of it; {MAX_PARTS} are allowed: allow more memory",
+                self.memory
+            );
+            return Err(problem(&self.path, self.name, what));
+        }
         // Of one size, rather than many full ones and a small one.
-        let per_part = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
+        let per_part = rows.div_ceil(count.max(1)).max(1);
         let part =
             |start| WrittenPart { rows: start..range.end.min(start + per_part), bytes: 0, inode: InodeNo(0) };
         let mut parts = vec![part(range.start)];

@@ -1,0 +1,111 @@
+//! A crash while an index is built, extended, rebuilt or dropped leaves the indexes as they were before or as they are after; rows
+//! are never touched.
+
+mod common;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use common::{append, open_ro, options, read_rows, rows_f32};
+use vexfs_ann::index::Progress;
+use vexfs_device::{CrashOptions, CrashStates, Device, MemDevice, RecordDevice};
+use vexfs_fs::check::{CheckOptions, Problem, check};
+use vexfs_fs::collection::Collection;
+use vexfs_fs::collection::append::RowIds;
+use vexfs_fs::index::{self, BuildOptions, StoredIndex};
+use vexfs_fs::mkfs;
+use vexfs_fs::{OpenOptions, Volume};
+
+const DIM: usize = 8;
+
+struct Silent;
+
+impl Progress for Silent {
+    fn step(&self, _stage: &'static str, _done: u64, _total: u64) {}
+
+    fn is_interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// A change of the indexes.
+type Step = fn(&mut Volume);
+
+/// The indexes of the collection and the rows that each of their parts covers; each is sound.
+type Indexes = Vec<(String, Vec<Range<u64>>)>;
+
+fn indexes(volume: &Volume, state: &str) -> Indexes {
+    let collection = Collection::open(volume, "vectors").expect("the collection");
+    let all = index::list(volume, &collection).unwrap_or_else(|e| panic!("{state}: {e}"));
+    let one = |files: index::IndexFiles| {
+        index::verify(volume, &collection, &files.name, &|| false).unwrap_or_else(|e| panic!("{state}: {e}"));
+        let stored = StoredIndex::open(volume, &collection, &files).expect("opened");
+        (files.name, stored.parts().iter().map(|part| part.header().rows.clone()).collect())
+    };
+    all.into_iter().map(one).collect()
+}
+
+fn build(volume: &mut Volume, text: &str) {
+    let request = text.parse().expect("a request");
+    index::build(volume, "vectors", &request, &build_options()).expect(text);
+}
+
+fn build_options() -> BuildOptions<'static> {
+    BuildOptions { threads: 1, memory: 64 << 20, progress: &Silent, dry_run: false }
+}
+
+#[test]
+fn a_crash_leaves_the_old_indexes_or_the_new_ones() {
+    let mut mkfs_options = options(8 << 20, 4096);
+    mkfs_options.geometry.journal_blocks = Some(256);
+    let device = Arc::new(RecordDevice::new(MemDevice::new(8 << 20)));
+    mkfs::format(device.clone(), &mkfs_options).expect("mkfs");
+    let open = OpenOptions { write: true, now_ns: 1_000, ..OpenOptions::default() };
+    let mut volume = Volume::open(device.clone(), &open).expect("open");
+    append(&mut volume, "vectors", &rows_f32(1, 120, DIM), RowIds::Auto).expect("append");
+    build(&mut volume, "ivf,name=old");
+    append(&mut volume, "vectors", &rows_f32(2, 30, DIM), RowIds::Auto).expect("append");
+    let rows = read_rows(&volume, "vectors").expect("rows");
+    let base = device.inner().fork();
+    device.take_log();
+    let mut states = vec![indexes(&volume, "before")];
+    let steps: [(&str, Step); 4] = [
+        ("build", |volume| build(volume, "flat")),
+        ("extend", |volume| {
+            index::extend(volume, "vectors", "old", &build_options()).expect("extended").expect("something");
+        }),
+        ("rebuild", |volume| {
+            index::rebuild(volume, "vectors", "old", &build_options()).expect("rebuilt");
+        }),
+        ("drop", |volume| {
+            index::remove(volume, "vectors", "flat").expect("dropped");
+        }),
+    ];
+    for (name, step) in steps {
+        step(&mut volume);
+        states.push(indexes(&volume, name));
+        device.mark((states.len() - 1).to_string());
+    }
+    assert!(states.windows(2).all(|pair| pair[0] != pair[1]), "each step changes something: {states:?}");
+    volume.close().expect("close");
+    let log = device.take_log();
+    let crash = CrashOptions { subset_limit: 16, samples: 2, ..CrashOptions::default() };
+    let mut count = 0;
+    for state in CrashStates::new(&base, &log, crash) {
+        count += 1;
+        let text = format!("state {count}: {}", state.description);
+        let acknowledged = state.durable_mark.map_or(0, |mark| mark.parse::<usize>().expect("a number"));
+        let image: Arc<dyn Device> = Arc::new(state.image.fork());
+        let volume = open_ro(&image);
+        let found = indexes(&volume, &text);
+        let allowed = &states[acknowledged..states.len().min(acknowledged + 2)];
+        assert!(allowed.contains(&found), "{text}: {found:?} is none of {allowed:?}");
+        assert!(read_rows(&volume, "vectors").expect("rows") == rows, "{text}: the rows changed");
+        if count % 4 == 0 {
+            let mut problems: Vec<Problem> = Vec::new();
+            let report = check(image, &CheckOptions::default(), &mut problems);
+            assert!(report.is_ok() && problems.is_empty(), "{text}: {problems:?}");
+        }
+    }
+    assert!(count > 50, "only {count} states");
+}
