@@ -70,8 +70,8 @@ pub struct Args {
 
     /// Copy the device to this image file, and repair the copy
     ///
-    /// DEVICE is only read. NEW must not exist, or be empty; it takes as much room as DEVICE holds bytes other than zero. Sectors
-    /// that cannot be read are zero in the copy and listed, and all of the copy is checked then.
+    /// DEVICE is only read. NEW must not exist, or be empty; it takes as much room as DEVICE holds bytes other than zero. What
+    /// cannot be read, in units of 4096 bytes, is zero in the copy and listed, and all of the copy is checked then.
     #[arg(long, value_name = "NEW", conflicts_with_all = ["check", "superblock", "undo_file"])]
     pub repair_to: Option<PathBuf>,
 

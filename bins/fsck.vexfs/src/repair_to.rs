@@ -9,8 +9,11 @@ use vexfs_device::{Device, DeviceError, FileDevice, OpenOptions, Run};
 
 /// Bytes that are read at a time.
 const CHUNK: u64 = 1 << 20;
-/// Bytes that are tried at a time in a chunk that cannot be read as a whole, before its sectors are.
+/// Bytes that are tried at a time in a chunk that cannot be read as a whole.
 const PIECE: u64 = 64 << 10;
+/// Bytes that are given up at a time. The system reads a device by pages, so that one bad sector makes this much unreadable;
+/// and no block of a VexFS is smaller.
+const UNIT: u64 = 4096;
 /// Zeros of this many bytes, aligned, are left out of the copy: the block of nearly all filesystems that it may lie on.
 const HOLE: usize = 4096;
 
@@ -88,16 +91,15 @@ fn fill(device: &FileDevice, copy: &FileDevice, report: &Report) -> anyhow::Resu
     Ok(lost)
 }
 
-/// Reads `bytes` at `at`: at once, else in pieces, else by sectors; what cannot be read is zero, and added to `lost`.
+/// Reads `bytes` at `at`: at once, else in pieces, else in units; what cannot be read is zero, and added to `lost`.
 fn read(device: &dyn Device, at: u64, bytes: &mut [u8], lost: &mut Vec<LostRun>) -> Result<(), DeviceError> {
-    let sector = u64::from(device.sector_size());
     let Err(error) = device.read_at(at, bytes) else { return Ok(()) };
     if is_gone(&error) {
         return Err(error);
     }
     let len = bytes.len() as u64;
-    let step = if len > PIECE { PIECE } else { sector };
-    if len <= sector {
+    let step = if len > PIECE { PIECE } else { UNIT };
+    if len <= UNIT {
         bytes.fill(0);
         let reason = match error {
             DeviceError::Io { source, .. } => source.to_string(),
@@ -151,17 +153,17 @@ mod tests {
     use vexfs_device::{FaultDevice, MemDevice};
 
     #[test]
-    fn bad_sectors_cost_themselves_only() {
+    fn bad_sectors_cost_their_page_only() {
         let image: Vec<u8> = (0..3 << 16).map(|n: u32| (n / 512 % 255) as u8 + 1).collect();
         let device = FaultDevice::new(MemDevice::from_bytes(image.clone()));
-        // Two neighbours, one at the end of a piece, one alone.
-        device.fail_reads(1000..1030, 5);
+        // Two neighbours, one at the end of a piece.
+        device.fail_reads(8191..8193, 5);
         device.fail_reads(65535..65536, 5);
         let mut bytes = vec![7; image.len()];
         let mut lost = Vec::new();
         read(&device, 0, &mut bytes, &mut lost).expect("it is there");
         let runs: Vec<_> = lost.iter().map(|lost| (lost.run.offset, lost.run.len)).collect();
-        assert_eq!(runs, [(512, 1024), (65024, 512)]);
+        assert_eq!(runs, [(4096, 8192), (61440, 4096)]);
         for (at, (read, written)) in bytes.iter().zip(&image).enumerate() {
             let is_lost = runs.iter().any(|(offset, len)| (*offset..offset + len).contains(&(at as u64)));
             assert_eq!(*read, if is_lost { 0 } else { *written }, "byte {at}");

@@ -134,6 +134,13 @@ impl Invocation {
         Some(Self { command: terminal, input: self.input })
     }
 
+    /// Gives the run a pipe to read from, for whoever [starts](Self::start) it to write to.
+    #[must_use]
+    pub fn piped(mut self) -> Self {
+        self.command.stdin(Stdio::piped());
+        self
+    }
+
     /// Starts the program and leaves it running.
     ///
     /// # Panics

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::device::check_range;
 use crate::lock::LockedFile;
@@ -18,6 +19,12 @@ use crate::open::{
 };
 use crate::system::System;
 use crate::{Device, DeviceError, IoOp, Mapping, ReadOnlyCause, Run, ioctl};
+
+/// Reads of at most this many bytes are tried again when the device fails: callers who read much at once read again in
+/// pieces themselves.
+const SECOND_TRY_BYTES: u64 = 64 << 10;
+/// No page of the system's cache is larger, in bytes.
+const LARGEST_PAGE: u64 = 2 << 20;
 
 /// A block device, an image file, or the part of one that begins at an offset.
 ///
@@ -163,6 +170,18 @@ impl FileDevice {
         DeviceError::Io { op, device: self.name.clone(), offset, len, source: source.into() }
     }
 
+    /// Lets the system forget what it has of the device around `offset`.
+    ///
+    /// It reads several blocks into one page of its cache, and a page with one bad block in it may fail as a whole, for as long as
+    /// it is kept: seen on Linux 6.18 after a mapping met the bad block. Dirty pages stay.
+    fn forget_cached(&self, offset: u64) {
+        let start = (self.base + offset) / LARGEST_PAGE * LARGEST_PAGE;
+        if let (Ok(start), Ok(len)) = (libc::off_t::try_from(start), libc::off_t::try_from(LARGEST_PAGE)) {
+            // Where it does not work the second try fails as the first.
+            let _ = posix_fadvise(&**self.file, start, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        }
+    }
+
     fn write_all(&self, op: IoOp, offset: u64, buf: &[u8]) -> Result<(), DeviceError> {
         let mut done = 0;
         while done < buf.len() {
@@ -200,6 +219,7 @@ impl Device for FileDevice {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), DeviceError> {
         check_range(self, offset, buf.len() as u64)?;
         let mut done = 0;
+        let mut may_try_again = buf.len() as u64 <= SECOND_TRY_BYTES;
         while done < buf.len() {
             let at = offset + done as u64;
             let left = (buf.len() - done) as u64;
@@ -211,6 +231,10 @@ impl Device for FileDevice {
                 }
                 Ok(read) => done += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if may_try_again && error.raw_os_error() == Some(libc::EIO) => {
+                    may_try_again = false;
+                    self.forget_cached(at);
+                }
                 Err(error) => return Err(failed(error)),
             }
         }

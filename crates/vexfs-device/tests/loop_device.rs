@@ -213,6 +213,24 @@ fn a_bad_spot_is_named_by_reads_and_mappings() {
 }
 
 #[test]
+fn a_good_block_is_read_although_a_mapping_has_met_a_bad_one_beside_it() {
+    let (_folder, path) = image(8 * MIB);
+    let Some(node) = Loop::attach(&path, &[]) else { return };
+    // In the middle of the larger pages that the system reads ahead into.
+    let end = (6 << 20) + 12 * 4096;
+    fs::File::options().write(true).open(&path).expect("open").set_len(end).expect("truncate");
+    let device = open(&node.0, OpenOptions::read_only());
+    let mapping = device.map(&[Run { offset: 0, len: 8 << 20 }]).expect("map");
+    assert!(mapping.populate(0..mapping.len()).is_err());
+    for block in 1520..end / 4096 {
+        let mut bytes = [0; 4096];
+        device.read_at(block * 4096, &mut bytes).unwrap_or_else(|error| panic!("block {block}: {error}"));
+        assert!(bytes.iter().all(|&byte| byte == block as u8), "block {block}");
+    }
+    assert!(device.read_at(end, &mut [0; 4096]).is_err());
+}
+
+#[test]
 fn writes_that_are_lost_fail_every_flush_from_then_on() {
     let Some((folder, _mount)) = Mount::in_memory("1m") else {
         return skip("a small filesystem cannot be mounted without root");
