@@ -17,7 +17,7 @@ fishdir ?= $(PREFIX)/share/fish/vendor_completions.d
 
 # Names under which the tools are installed; cargo accepts no dot, and builds them with a dash in its place.
 SBIN_TOOLS := mkfs.vexfs fsck.vexfs vexfs-tune vexfs-dump
-BIN_TOOLS := vexfs-import vexfs-query
+BIN_TOOLS := vexfs-import vexfs-query vexfs-bench
 TOOLS := $(SBIN_TOOLS) $(BIN_TOOLS)
 PACKAGES := $(foreach tool,$(TOOLS),--package $(subst .,-,$(tool)))
 

@@ -9,7 +9,7 @@ complete -c vexfs-query -l index -d 'Index that answers: its name, a kind of ind
 complete -c vexfs-query -l recall -d 'Recall that the index is to reach, 0 to 1' -r
 complete -c vexfs-query -l ef -d 'Candidates that a graph (hnsw) keeps while it searches' -r
 complete -c vexfs-query -l nprobe -d 'Inverted lists (ivf, ivf-pq) that are visited' -r
-complete -c vexfs-query -l probes -d 'Buckets that hashing (lsh) visits in each table' -r
+complete -c vexfs-query -l probes -d 'Buckets that hashing (lsh) visits in each table, on average' -r
 complete -c vexfs-query -l rerank -d 'Candidates found by codes that are compared by their vectors' -r
 complete -c vexfs-query -l threads -d 'Threads that work at the same time [default: one per processor]' -r
 complete -c vexfs-query -l ground-truth -d 'True neighbours of the queries, to measure recall: a .npy array' -r -F

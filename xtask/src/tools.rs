@@ -52,5 +52,10 @@ pub(crate) fn all() -> Vec<Tool> {
             section: "8",
             notes: include_str!("../../bins/vexfs-tune/man.roff"),
         },
+        Tool {
+            command: vexfs_bench::args::Args::command(),
+            section: "1",
+            notes: include_str!("../../bins/vexfs-bench/man.roff"),
+        },
     ]
 }

@@ -52,9 +52,16 @@ impl Tool {
     pub const TUNE: Self =
         Self { name: "vexfs-tune", family: Family::Ordinary, sample: &["{device}", "-L", "label"] };
 
+    /// `vexfs-bench`
+    pub const BENCH: Self = Self {
+        name: "vexfs-bench",
+        family: Family::Ordinary,
+        sample: &["run", "-d", "{device}", "--train", "{vectors}", "--test", "{vectors}"],
+    };
+
     /// All tools.
     pub const ALL: &'static [Self] =
-        &[Self::MKFS, Self::FSCK, Self::IMPORT, Self::QUERY, Self::DUMP, Self::TUNE];
+        &[Self::MKFS, Self::FSCK, Self::IMPORT, Self::QUERY, Self::DUMP, Self::TUNE, Self::BENCH];
 
     /// The program itself, built.
     ///

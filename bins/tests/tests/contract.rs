@@ -43,6 +43,7 @@ all_keep_the_contract! {
     query: QUERY;
     dump: DUMP;
     tune: TUNE;
+    bench: BENCH;
 }
 
 // Random bytes are nothing that mkfs has to keep.
@@ -52,6 +53,7 @@ keeps_the_contract! {
     query_of_noise: QUERY, [random_bytes_are_an_error_and_stay_as_they_are];
     dump_of_noise: DUMP, [random_bytes_are_an_error_and_stay_as_they_are];
     tune_of_noise: TUNE, [random_bytes_are_an_error_and_stay_as_they_are];
+    bench_of_noise: BENCH, [random_bytes_are_an_error_and_stay_as_they_are];
 }
 
 fn help_and_version_are_results(tool: Tool) {

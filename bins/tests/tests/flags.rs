@@ -13,6 +13,7 @@ fn commands() -> Vec<Command> {
         vexfs_query::args::Args::command(),
         vexfs_dump::args::Args::command(),
         vexfs_tune::args::Args::command(),
+        vexfs_bench::args::Args::command(),
     ];
     commands.iter_mut().for_each(Command::build);
     commands

@@ -86,7 +86,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["exact", "probes"])]
     pub nprobe: Option<u32>,
 
-    /// Buckets that hashing (lsh) visits in each table
+    /// Buckets that hashing (lsh) visits in each table, on average
     ///
     /// More of them are slower and find more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "exact")]

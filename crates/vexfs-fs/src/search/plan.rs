@@ -154,6 +154,14 @@ impl Plan<'_> {
         self.route.as_ref().filter(|_| self.given_up.get().is_none()).map(|route| route.stored.name())
     }
 
+    /// The efforts that the index which answers proposes, from little to much, each with what it is called: `ef`, `nprobe`,
+    /// `probes`, or nothing. Empty if every row is compared.
+    pub fn efforts(&self) -> Vec<(&'static str, vexfs_ann::index::Effort)> {
+        let Some(part) = self.route.as_ref().and_then(|route| route.parts.first()) else { return Vec::new() };
+        let k = self.limit.k.min(usize::try_from(self.searcher.rows.len()).unwrap_or(usize::MAX));
+        part.efforts(k).into_iter().map(|effort| (part.effort_name(), effort)).collect()
+    }
+
     fn warn(&mut self, unusable: Vec<(String, String)>, choice: &Choice) {
         let instead = match (&self.route, choice) {
             (Some(route), _) => format!("index {} answers instead", route.stored.name()),

@@ -1,0 +1,115 @@
+//! The order of the work.
+
+use std::time::Instant;
+
+use anyhow::bail;
+use vexfs_cli::index::{BuiltIndex, IndexProgress, explain};
+use vexfs_cli::output::json::write_document;
+use vexfs_cli::size::format_size;
+use vexfs_cli::{Output, Report, Usage, memory, signals, volume};
+use vexfs_fs::Volume;
+use vexfs_fs::index::{self, BuildOptions};
+
+use crate::args::{Args, What};
+use crate::hardware::{self, Machine};
+use crate::result::{About, Bench, Built, SCHEMA};
+use crate::volume::Place;
+use crate::workload::Workload;
+use crate::{compare, import, plot, print, search};
+
+pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
+    if args.what != What::Compare && !args.files.is_empty() {
+        return Err(Usage::new("files are for compare; vectors are named by --train and --test").into());
+    }
+    match args.what {
+        What::Run => bench(args, out),
+        What::Hw => hardware::run(args, out),
+        What::Compare => compare::run(args, out),
+    }
+}
+
+fn bench(args: &Args, out: &mut Output) -> anyhow::Result<()> {
+    let report = Report::new("vexfs-bench", &args.output);
+    if args.plot.as_ref().is_some_and(|path| path.extension().is_none_or(|extension| extension != "svg")) {
+        return Err(Usage::new("--plot: a file that ends in .svg is expected").into());
+    }
+    let is_named = args.device.named()?.is_some() && args.directory.is_none();
+    if is_named {
+        // Before a large file is read in vain.
+        drop(volume::open_for_reading(&args.device, &report)?);
+    }
+    let workload = Workload::of(args)?;
+    signals::catch()?;
+    let times = import::repetitions(&workload, !is_named, args.runs.get(), args.warm_ups);
+    let place = Place::of(args, workload.rows.len() as u64, times.0, args.index.len())?;
+    let mut volume = volume::open_for_writing(&place.device, &report)?;
+    let stored = store(args, &mut volume, &workload, times, &report);
+    let closed = volume.close();
+    let (imported, indexes) = stored?;
+    closed?;
+    let volume = volume::open_for_reading(&place.device, &report)?;
+    let searches = search::measure(args, &volume, &workload, &indexes, &report)?;
+    let bench = Bench {
+        machine: Machine::here(),
+        workload: About {
+            name: workload.name.clone(),
+            rows: workload.len(),
+            dim: workload.dim,
+            dtype: workload.dtype.to_string(),
+            metric: workload.metric.to_string(),
+            queries: workload.query_count(),
+            k: workload.rows_within(args.k.get()),
+        },
+        device: place.name.clone(),
+        is_scratch: place.is_scratch(),
+        warm_ups: args.warm_ups,
+        import: imported,
+        indexes,
+        searches,
+    };
+    if let Some(path) = &args.plot
+        && let Err(error) = std::fs::write(path, plot::svg(&bench))
+    {
+        bail!("{}: {error}", path.display());
+    }
+    if args.output.json {
+        write_document(out, SCHEMA, &bench)?;
+    } else if args.csv {
+        print::csv(&bench, out)?;
+    } else {
+        print::table(&bench, out)?;
+    }
+    Ok(())
+}
+
+/// Imports the rows and builds the indexes.
+fn store(
+    args: &Args,
+    volume: &mut Volume,
+    workload: &Workload,
+    times: (usize, usize),
+    report: &Report,
+) -> anyhow::Result<(crate::result::Import, Vec<Built>)> {
+    let imported = import::measure(volume, workload, &args.collection, times)?;
+    report.detail(format!("imported {} rows, {}", workload.len(), format_size(imported.bytes)));
+    let threads = args.threads.count().get();
+    let mut indexes = Vec::new();
+    for request in &args.index {
+        let begun = Instant::now();
+        let progress = IndexProgress::new(report);
+        let memory = args.memory.unwrap_or_else(memory::for_builds);
+        let options = BuildOptions { threads, memory, progress: &progress, dry_run: false };
+        let built = index::build(volume, &args.collection, request, &options);
+        let built = explain(built, "the vectors are stored, the index is not built")?;
+        let built = BuiltIndex::new(&built, begun.elapsed());
+        report.detail(format!(
+            "built {} in {:.2} s, {}",
+            built.spec,
+            built.seconds,
+            format_size(built.bytes)
+        ));
+        let (name, spec) = (built.name, built.spec);
+        indexes.push(Built { name, spec, bytes: built.bytes, seconds: built.seconds, threads });
+    }
+    Ok((imported, indexes))
+}
