@@ -1,8 +1,8 @@
 //! Indexes of collections: images on the device that shorten a search, built, opened and removed here.
 //!
 //! An index is a name and one or more **parts**, each an image ([`vexfs_ann::index`]) over a range of rows; each part is a
-//! stream in the directory `index` of the collection. [`files`] finds them, [`build`] makes, extends and replaces them,
-//! [`remove`] takes them away, [`stored`] opens them for a search and [`verify()`] checks them. Rows that no part covers are
+//! stream in the directory `index` of the collection. [`files`] finds them, [`build()`] makes, extends and replaces them,
+//! [`remove()`] takes them away, [`stored`] opens them for a search and [`verify()`] checks them. Rows that no part covers are
 //! scanned by [`search`](crate::search). Layout: `docs/format/collections.md`.
 //!
 //! Everything here is derived from the rows: an index may be lost, never the reason for a wrong answer.

@@ -54,7 +54,7 @@ impl StoredIndex {
     /// Opens the parts of an index and makes sure that they are of the collection's rows.
     ///
     /// # Errors
-    /// [`FsError::Index`] for an image that is none, is of other rows than the collection has, or covers rows that another part
+    /// [`FsError::Index`](crate::FsError::Index) for an image that is none, is of other rows than the collection has, or covers rows that another part
     /// covers; device errors; damage.
     pub fn open(volume: &Volume, collection: &Collection, files: &IndexFiles) -> Result<Self> {
         let bad = |what: String| problem(&collection.path, &files.name, what);
@@ -122,7 +122,7 @@ impl StoredIndex {
     /// Its recall against effort, if that was measured.
     ///
     /// # Errors
-    /// [`FsError::Index`] for a stream that holds none; device errors; damage of the stream.
+    /// [`FsError::Index`](crate::FsError::Index) for a stream that holds none; device errors; damage of the stream.
     pub fn calibration(&self) -> Result<Option<Calibration>> {
         let Some(view) = &self.calibration else { return Ok(None) };
         let bytes = view.bytes(0..calibrate::MAX_BYTES as u64)?;
@@ -133,7 +133,7 @@ impl StoredIndex {
     /// The parts, ready to be searched.
     ///
     /// # Errors
-    /// [`FsError::Index`] for an image that contradicts itself; device errors; damage.
+    /// [`FsError::Index`](crate::FsError::Index) for an image that contradicts itself; device errors; damage.
     pub fn searchable(&self) -> Result<Vec<Box<dyn Index + '_>>> {
         let open = |part| index::open(part).map_err(|e| fault(&self.collection, &self.name, e));
         self.parts.iter().map(|part| open(&part.view)).collect()
