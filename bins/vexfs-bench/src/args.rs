@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(short, long, value_name = "NAME", default_value = "bench", hide_default_value = true)]
     pub collection: String,
 
-    /// Directory of the image that is made without -d [default: that for temporary files]
+    /// Directory of the image made without -d [default: that for temporary files]
     ///
     /// The image is removed in the end. What is measured is the filesystem and the device under this directory.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "device")]
