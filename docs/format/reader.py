@@ -342,7 +342,8 @@ class Volume:
         need(inode.checksum == self.sum(b"VXIN", number, inode.generation, around(data, 4)), f"{where}: checksum")
         need(inode.kind in MODE and inode.mode & 0o170000 == MODE[inode.kind], f"{where}: kind or mode")
         inline = inode.flags & 1
-        need(inode.flags == 0 or (inode.flags == 1 and inode.kind == SYMLINK), f"{where}: flags")
+        need(inode.flags == 0 or (inode.flags == 1 and inode.kind == SYMLINK)
+             or (inode.flags == 2 and inode.kind not in (DIRECTORY, COLLECTION)), f"{where}: flags")
         need(inode.links >= 1 and inode.blocks <= sb.blocks, f"{where}: links or blocks")
         need(inode.kind in (FILE, SYMLINK) or inode.parent > 0, f"{where}: parent")
         if inode.kind in (DIRECTORY, COLLECTION):

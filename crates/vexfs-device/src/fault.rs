@@ -41,6 +41,8 @@ struct Plan {
     nth: Vec<Nth>,
     unreadable: Vec<(Range<u64>, i32)>,
     unwritable: Vec<(Range<u64>, i32)>,
+    /// What is written can be read again.
+    remaps: bool,
     /// The device is gone once this many operations have been made.
     vanish_after: Option<u64>,
     /// Bytes that can still be written.
@@ -83,6 +85,11 @@ impl<D: Device> FaultDevice<D> {
     /// Fails every read of a byte in `range`. Mappings made after this fail to populate there.
     pub fn fail_reads(&self, range: Range<u64>, errno: i32) {
         self.lock().plan.unreadable.push((range, errno));
+    }
+
+    /// From here on, bytes that could not be read can be once they are written: as a disk does that has spare sectors.
+    pub fn remap_on_write(&self) {
+        self.lock().plan.remaps = true;
     }
 
     /// Fails every write and zeroing of a byte in `range`.
@@ -158,13 +165,32 @@ impl<D: Device> FaultDevice<D> {
     ) -> Result<(), DeviceError> {
         check_range(self, offset, len)?;
         match self.admit(op, offset, len) {
-            (_, None) => perform(len),
+            (_, None) => {
+                perform(len)?;
+                self.lock().plan.remap(offset, len);
+                Ok(())
+            }
             (kept, Some(errno)) => {
                 if kept > 0 {
                     perform(kept)?;
                 }
                 Err(self.error(op, offset + kept, len - kept, errno))
             }
+        }
+    }
+}
+
+impl Plan {
+    /// Takes written bytes out of the unreadable ones, if the device does that.
+    fn remap(&mut self, offset: u64, len: u64) {
+        if self.remaps {
+            let faults = std::mem::take(&mut self.unreadable);
+            let rest = |(range, errno): (Range<u64>, i32)| {
+                let before = range.start..range.end.min(offset);
+                let behind = range.start.max(offset + len)..range.end;
+                [(before, errno), (behind, errno)].into_iter().filter(|(range, _)| !range.is_empty())
+            };
+            self.unreadable = faults.into_iter().flat_map(rest).collect();
         }
     }
 }
@@ -292,6 +318,18 @@ impl<D: Device> Device for FaultDevice<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_with_spare_sectors_can_read_again_what_was_written() {
+        let device = FaultDevice::new(MemDevice::new(8192));
+        device.fail_reads(1000..3000, libc::EIO);
+        device.remap_on_write();
+        device.write_at(1500, &[7; 500]).expect("write");
+        let mut bytes = [0; 500];
+        device.read_at(1500, &mut bytes).expect("written");
+        assert_eq!(bytes, [7; 500]);
+        assert!(device.read_at(1499, &mut [0; 2]).is_err() && device.read_at(2000, &mut [0; 1]).is_err());
+    }
     use crate::MemDevice;
 
     fn device() -> FaultDevice<MemDevice> {

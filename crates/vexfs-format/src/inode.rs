@@ -18,6 +18,8 @@ use crate::units::{BlockNo, InodeNo};
 pub const MAGIC: u32 = u32::from_le_bytes(*b"VXIN");
 /// `flags`: the root area holds the target of a symbolic link instead of extents.
 pub const FLAG_INLINE_TARGET: u32 = 1;
+/// `flags`: contents were found to be lost, and kept as they are: blocks that disagree with their checksums are no news.
+pub const FLAG_LOST: u32 = 2;
 /// Bytes of the root area.
 pub const ROOT_BYTES: usize = 120;
 /// Extents or index entries in the root area.
@@ -44,7 +46,7 @@ on_disk! {
         kind: U16,
         /// POSIX file type and permission bits.
         mode: U16,
-        /// [`FLAG_INLINE_TARGET`] or 0.
+        /// [`FLAG_INLINE_TARGET`], [`FLAG_LOST`].
         flags: U32,
         /// POSIX owner.
         uid: U32,
@@ -220,8 +222,13 @@ impl Inode {
         let mode = self.mode.get();
         need(mode & 0o170_000 == kind.mode_type(), "mode", mode.into(), "of the file type of its kind")?;
         let flags = self.flags.get();
-        let flags_ok = flags == 0 || (flags == FLAG_INLINE_TARGET && kind == InodeKind::Symlink);
-        need(flags_ok, "flags", flags.into(), "0, or 1 for a symbolic link")?;
+        let flags_ok = match flags {
+            0 => true,
+            FLAG_INLINE_TARGET => kind == InodeKind::Symlink,
+            FLAG_LOST => !kind.is_directory_like(),
+            _ => false,
+        };
+        need(flags_ok, "flags", flags.into(), "0, 1 for a symbolic link, or 2 for what has contents")?;
         need(self.links.get() > 0, "links", 0, "at least 1")?;
         let size = self.size.get();
         match kind {

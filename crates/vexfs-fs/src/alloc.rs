@@ -44,6 +44,10 @@ pub(crate) struct GroupState {
 impl Transaction<'_> {
     /// Blocks that this transaction may still allocate, the vector zone included.
     pub fn available_blocks(&self) -> u64 {
+        if self.volume.occupied.is_some() {
+            // Counters may be wrong before they are repaired; the bitmaps decide.
+            return self.geometry.blocks;
+        }
         let kept = if self.may_use_reserve { 0 } else { self.sb.reserved_blocks.get() };
         self.sb.free_blocks.get().saturating_sub(kept)
     }
@@ -126,21 +130,31 @@ impl Transaction<'_> {
     /// # Errors
     /// [`FsError::NoInodes`]; device errors and damage of bitmaps and descriptors.
     pub fn allocate_inode(&mut self, near: InodeNo, is_directory: bool) -> Result<InodeNo> {
-        if self.sb.free_inodes.get() == 0 {
+        let is_repair = self.volume.occupied.is_some();
+        if self.sb.free_inodes.get() == 0 && !is_repair {
             return Err(FsError::NoInodes { inodes: self.sb.inodes.get() });
         }
         let start = self.geometry.locate_inode(near).map_or(0, |(group, _)| group.get());
         for step in 0..self.geometry.groups {
             let group = GroupNo((start + step) % self.geometry.groups);
-            if self.group(group)?.desc.free_inodes.get() == 0 {
+            if is_repair && self.load_inode_bitmap(group).is_err() {
+                continue;
+            }
+            if !is_repair && self.group(group)?.desc.free_inodes.get() == 0 {
                 continue;
             }
             let first = if group.get() == 0 { (InodeNo::FIRST_ORDINARY.get() - 1) as usize } else { 0 };
             let per_group = self.geometry.inodes_per_group as usize;
             self.load_inode_bitmap(group)?;
+            let base = group.get() * self.geometry.inodes_per_group + 1;
+            let kept: Vec<u64> = self.volume.occupied.as_ref().map_or(Vec::new(), |o| o.kept.clone());
             let state = self.group(group)?;
-            let free =
+            let mut free =
                 state.inode_bitmap.as_deref().and_then(|map| bitmap::first_clear(map, first, per_group));
+            while let Some(index) = free.filter(|&index| kept.binary_search(&(base + index as u64)).is_ok()) {
+                let map = state.inode_bitmap.as_deref().unwrap_or_default();
+                free = bitmap::first_clear(map, index + 1, per_group);
+            }
             if let Some(index) = free {
                 let ino = InodeNo(group.get() * self.geometry.inodes_per_group + index as u64 + 1);
                 self.take_inode(ino, is_directory)?;
@@ -246,6 +260,20 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Replaces the descriptor of a group, and the bitmaps that are given, whatever was there.
+    pub(crate) fn replace_group(
+        &mut self,
+        group: GroupNo,
+        desc: GroupDesc,
+        block_bitmap: Option<Vec<u8>>,
+        inode_bitmap: Option<Vec<u8>>,
+    ) {
+        let (blocks_changed, inodes_changed) = (block_bitmap.is_some(), inode_bitmap.is_some());
+        let state =
+            GroupState { desc, block_bitmap, inode_bitmap, changed: true, blocks_changed, inodes_changed };
+        self.groups.insert(group, state);
+    }
+
     pub(crate) fn group(&mut self, group: GroupNo) -> Result<&mut GroupState> {
         if !self.groups.contains_key(&group) {
             let desc = read_group(self, group)?;
@@ -265,7 +293,16 @@ impl Transaction<'_> {
     fn load_block_bitmap(&mut self, group: GroupNo) -> Result<()> {
         if self.group(group)?.block_bitmap.is_none() {
             let desc = self.group(group)?.desc;
-            let map = read_block_bitmap(self, group, &desc)?;
+            let stored = read_block_bitmap(self, group, &desc);
+            let map = match &self.volume.occupied {
+                None => stored?,
+                Some(occupied) => {
+                    let mut map = stored.unwrap_or_else(|_| vec![0; self.block_size()]);
+                    let in_use = occupied.blocks.expected(group.get());
+                    map.iter_mut().zip(in_use).for_each(|(byte, in_use)| *byte |= in_use);
+                    map
+                }
+            };
             self.group(group)?.block_bitmap = Some(map);
         }
         Ok(())
@@ -274,7 +311,15 @@ impl Transaction<'_> {
     fn load_inode_bitmap(&mut self, group: GroupNo) -> Result<()> {
         if self.group(group)?.inode_bitmap.is_none() {
             let desc = self.group(group)?.desc;
-            let map = read_inode_bitmap(self, group, &desc)?;
+            let stored = read_inode_bitmap(self, group, &desc);
+            let map = match &self.volume.occupied {
+                None => stored?,
+                Some(occupied) => {
+                    let mut map = stored.unwrap_or_else(|_| vec![0; self.block_size()]);
+                    occupied.mark_inodes(&self.geometry, group, &mut map);
+                    map
+                }
+            };
             self.group(group)?.inode_bitmap = Some(map);
         }
         Ok(())
@@ -289,10 +334,15 @@ impl Transaction<'_> {
             let (from, to) =
                 ((at % per_group) as usize, (run.end() - group.get() * per_group).min(per_group) as usize);
             self.load_block_bitmap(group)?;
+            let is_repair = self.volume.occupied.is_some();
             let state = self.group(group)?;
+            let mut count = 0_u32;
             if let Some(map) = &mut state.block_bitmap {
                 for bit in from..to {
                     if bitmap::get(map, bit) == in_use {
+                        if is_repair {
+                            continue;
+                        }
                         let damage = Damage::Field {
                             name: "bit",
                             found: u64::from(in_use),
@@ -301,10 +351,10 @@ impl Transaction<'_> {
                         let block = group.get() * per_group + bit as u64;
                         return Err(Corrupt::new(Structure::BlockBitmap, At::Block(block), damage).into());
                     }
+                    count += 1;
                     if in_use { bitmap::set(map, bit) } else { bitmap::clear(map, bit) }
                 }
             }
-            let count = (to - from) as u32;
             let free = state.desc.free_blocks.get();
             state.desc.free_blocks =
                 U32::new(if in_use { free.saturating_sub(count) } else { free.saturating_add(count) });
@@ -313,7 +363,7 @@ impl Transaction<'_> {
             let count = u64::from(count);
             self.sb.free_blocks =
                 U64::new(if in_use { free.saturating_sub(count) } else { free.saturating_add(count) });
-            at += count;
+            at += (to - from) as u64;
         }
         Ok(())
     }
@@ -331,7 +381,14 @@ impl Transaction<'_> {
                 let group = GroupNo(at / per_group);
                 let base = group.get() * per_group;
                 let end = window.end().min(base + per_group);
-                if self.group(group)?.desc.free_blocks.get() == 0 {
+                let is_repair = self.volume.occupied.is_some();
+                if is_repair && self.load_block_bitmap(group).is_err() {
+                    // What is free there is not known; it is not touched.
+                    free.extend(open.take());
+                    at = end;
+                    continue;
+                }
+                if !is_repair && self.group(group)?.desc.free_blocks.get() == 0 {
                     at = end;
                     continue;
                 }

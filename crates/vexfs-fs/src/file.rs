@@ -9,10 +9,10 @@ use std::ops::Range;
 use vexfs_format::error::{At, Corrupt, Damage, Structure};
 use vexfs_format::extent::SUMS_BASE;
 use vexfs_format::geometry::BlockRun;
-use vexfs_format::inode::Inode;
+use vexfs_format::inode::{FLAG_LOST, Inode};
 use vexfs_format::sums;
 use vexfs_format::{BlockNo, InodeNo, LogicalBlock};
-use zerocopy::little_endian::U64;
+use zerocopy::little_endian::{U32, U64};
 
 use crate::alloc::BlockUse;
 use crate::error::Result;
@@ -75,9 +75,11 @@ impl FileWriter {
     /// # Errors
     /// Device errors; damage of the inode or its extents.
     pub fn replace(txn: &mut Transaction<'_>, ino: InodeNo, purpose: BlockUse) -> Result<Self> {
-        let inode = inode::read(txn, ino)?;
+        let mut inode = inode::read(txn, ino)?;
         let mut map = ExtentMap::load(txn, &inode)?;
         free_runs(txn, &mut map, 0, u64::MAX);
+        // What was lost of the old contents is not lost of the new ones.
+        inode.flags = U32::new(inode.flags.get() & !FLAG_LOST);
         Ok(Self {
             inode,
             map,

@@ -10,6 +10,7 @@ use vexfs_format::journal::descriptor;
 use vexfs_format::superblock::{self, Superblock};
 use vexfs_format::{BlockNo, TxnSeq};
 
+use crate::check::usage::Occupied;
 use crate::error::{FsError, Result};
 use crate::probe;
 use crate::source::BlockSource;
@@ -100,6 +101,8 @@ pub struct Volume {
     pub(crate) now_ns: u64,
     pub(crate) writable: bool,
     pub(crate) poisoned: bool,
+    /// While a repair is under way: what was found to be in use, whatever the bitmaps say.
+    pub(crate) occupied: Option<Occupied>,
     report: OpenReport,
     cache: Mutex<HashMap<BlockNo, Arc<[u8]>>>,
 }
@@ -140,6 +143,7 @@ impl Volume {
             now_ns: options.now_ns,
             writable: false,
             poisoned: false,
+            occupied: None,
             report,
             cache: Mutex::default(),
         };
@@ -161,7 +165,17 @@ impl Volume {
         let journal =
             JournalState { pending: HashMap::new(), head: 1, tail: 1, used: false, next: TxnSeq(1) };
         let report = OpenReport::default();
-        Self { dev, sb, journal, now_ns, writable: true, poisoned: false, report, cache: Mutex::default() }
+        Self {
+            dev,
+            sb,
+            journal,
+            now_ns,
+            writable: true,
+            poisoned: false,
+            occupied: None,
+            report,
+            cache: Mutex::default(),
+        }
     }
 
     /// A volume for a check, which has looked at superblock and log itself and goes on whatever it found there.
@@ -175,9 +189,20 @@ impl Volume {
             now_ns: 0,
             writable: false,
             poisoned: false,
+            occupied: None,
             report,
             cache: Mutex::default(),
         }
+    }
+
+    /// Lets a volume whose superblock and log a check has found to be sound be written; what is in the log goes home.
+    ///
+    /// # Errors
+    /// [`FsError::ReadOnly`], [`FsError::Incompatible`], [`FsError::DeviceTooShort`]; device errors.
+    pub(crate) fn begin_repair(&mut self, now_ns: u64) -> Result<()> {
+        probe::check_length(&*self.dev, &self.sb)?;
+        self.now_ns = now_ns;
+        self.make_writable()
     }
 
     /// The superblock in the log, where it holds one: it is the one in force.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use vexfs_device::Device;
 use vexfs_format::extent::SUMS_BASE;
+use vexfs_format::inode::{FLAG_LOST, Inode};
 use vexfs_format::sums;
 use vexfs_format::{BlockNo, InodeNo, LogicalBlock, Seed};
 
@@ -20,6 +22,8 @@ pub(super) struct Content {
     pub(super) blocks: u64,
     pub(super) block_size: usize,
     pub(super) extents: Extents,
+    /// Whether a person knows that contents are lost.
+    pub(super) is_known_lost: bool,
     generation: u64,
     seed: Seed,
 }
@@ -45,12 +49,16 @@ pub(super) enum NoSums {
 impl Content {
     /// The contents of an object; `None` for one that has no blocks of data, or cannot be read.
     pub(super) fn open(ctx: &Context<'_>, ino: u64) -> Option<Self> {
-        let inode = ctx.read_inode(ino)?;
+        Self::of(ctx, &ctx.read_inode(ino)?)
+    }
+
+    /// The contents of the object that a record describes, likewise.
+    pub(super) fn of(ctx: &Context<'_>, inode: &Inode) -> Option<Self> {
         if inode.has_inline_target() || inode.kind().is_directory_like() {
             return None;
         }
         let block_size = ctx.volume.block_size();
-        let extents = Extents::walk(&ctx.volume, &inode);
+        let extents = Extents::walk(&ctx.volume, inode);
         // More than there are: the same blocks over and over, which was reported.
         if extents.blocks() > ctx.volume.blocks() {
             return None;
@@ -61,6 +69,7 @@ impl Content {
             blocks: inode.size.get().div_ceil(block_size as u64),
             block_size,
             extents,
+            is_known_lost: inode.flags.get() & FLAG_LOST != 0,
             generation: inode.generation.get(),
             seed: ctx.volume.seed(),
         })
@@ -77,11 +86,10 @@ impl Content {
     }
 
     /// Reads checksum block `index`.
-    pub(super) fn read_sums_block(&self, ctx: &Context<'_>, index: u64) -> Result<Vec<u32>, NoSums> {
+    pub(super) fn read_sums_block(&self, dev: &dyn Device, index: u64) -> Result<Vec<u32>, NoSums> {
         let place = self.extents.lookup(SUMS_BASE + index).ok_or(NoSums::NotMapped)?;
         let mut bytes = vec![0; self.block_size];
-        let offset = ctx.volume.offset(BlockNo(place));
-        if let Err(e) = ctx.volume.dev.read_at(offset, &mut bytes) {
+        if let Err(e) = dev.read_at(place.saturating_mul(self.block_size as u64), &mut bytes) {
             return Err(NoSums::Unreadable(place, super::context::reason(&e.into())));
         }
         let capacity = self.per_sums_block();
@@ -90,13 +98,21 @@ impl Content {
             .map_err(|corrupt| NoSums::Damaged(place, corrupt.damage.to_string()))
     }
 
+    /// Reads as many checksums as checksum block `index` holds, if it is sound.
+    pub(super) fn read_any_sums(&self, ctx: &Context<'_>, index: u64) -> Option<Vec<u32>> {
+        let place = self.extents.lookup(SUMS_BASE + index)?;
+        let mut bytes = vec![0; self.block_size];
+        ctx.volume.dev.read_at(ctx.volume.offset(BlockNo(place)), &mut bytes).ok()?;
+        sums::decode(&bytes, BlockNo(place), self.ino, index, 0, self.seed).ok()
+    }
+
     /// Reads the checksums of the data blocks of some runs.
-    pub(super) fn sums(&self, ctx: &Context<'_>, runs: impl Iterator<Item = Range<u64>>) -> Sums {
+    pub(super) fn sums(&self, dev: &dyn Device, runs: impl Iterator<Item = Range<u64>>) -> Sums {
         let per_block = self.per_sums_block();
         let mut blocks = BTreeMap::new();
         for run in runs {
             for index in run.start / per_block..run.end.div_ceil(per_block) {
-                blocks.entry(index).or_insert_with(|| self.read_sums_block(ctx, index));
+                blocks.entry(index).or_insert_with(|| self.read_sums_block(dev, index));
             }
         }
         Sums { per_block, blocks }
@@ -114,7 +130,7 @@ impl Content {
     }
 
     /// The bytes of `range`, which lies inside the file, as they lie on the device; `None` if some cannot be read.
-    pub(super) fn raw(&self, ctx: &Context<'_>, range: Range<u64>) -> Option<Vec<u8>> {
+    pub(super) fn raw(&self, dev: &dyn Device, range: Range<u64>) -> Option<Vec<u8>> {
         let size = self.block_size as u64;
         let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
         let mut next = range.start / size;
@@ -128,22 +144,22 @@ impl Content {
             let old = bytes.len();
             bytes.resize(old + (to - from) as usize, 0);
             let offset = place * size + (from - logical * size);
-            ctx.volume.dev.read_at(offset, &mut bytes[old..]).ok()?;
+            dev.read_at(offset, &mut bytes[old..]).ok()?;
         }
         (bytes.len() as u64 == range.end - range.start).then_some(bytes)
     }
 
     /// The bytes of `range`, if every block they lie in agrees with its checksum.
-    pub(super) fn verified(&self, ctx: &Context<'_>, range: Range<u64>) -> Option<Vec<u8>> {
+    pub(super) fn verified(&self, dev: &dyn Device, range: Range<u64>) -> Option<Vec<u8>> {
         let size = self.block_size as u64;
         let end = range.end.min(self.size);
         let blocks = range.start / size..end.div_ceil(size);
         let mut whole = Vec::with_capacity(((blocks.end - blocks.start) * size) as usize);
-        let sums = self.sums(ctx, std::iter::once(blocks.clone()));
+        let sums = self.sums(dev, std::iter::once(blocks.clone()));
         for (logical, place, len) in self.extents.range(blocks.start, blocks.end) {
             let old = whole.len();
             whole.resize(old + (len * size) as usize, 0);
-            ctx.volume.dev.read_at(place * size, &mut whole[old..]).ok()?;
+            dev.read_at(place * size, &mut whole[old..]).ok()?;
             for (logical, block) in (logical..).zip(whole[old..].chunks_exact(self.block_size)) {
                 if sums.get(logical) != Some(self.checksum(logical, block)) {
                     return None;

@@ -11,7 +11,8 @@ use vexfs_format::inode::Inode;
 use vexfs_format::{BlockNo, GroupNo, InodeNo};
 
 use super::inodes::InodeTable;
-use super::problem::{Problem, Severity};
+use super::problem::{Fix, Problem, Severity};
+use super::repair::Ledger;
 use super::usage::Usage;
 use super::{CheckOptions, CheckReport, DataLevel, MAX_TOLD, Observer, Progress, pass0, pass1, paths};
 use crate::error::{FsError, Result};
@@ -58,13 +59,25 @@ pub(super) struct Reporter<'a> {
     /// Bytes per block; 0 while that is not known.
     pub(super) block_size: u64,
     pub(super) report: CheckReport,
+    /// Where a repair is wanted: what was decided. A mere check has none.
+    ledger: Option<&'a mut Ledger>,
+    /// Problems that are to be repaired.
+    accepted: Vec<Problem>,
     last: Progress,
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) fn new(device: &str, observer: &'a mut dyn Observer) -> Self {
+    pub(super) fn new(device: &str, observer: &'a mut dyn Observer, ledger: Option<&'a mut Ledger>) -> Self {
         let last = Progress { pass: 0, done: 0, total: 1 };
-        Self { observer, device: device.to_owned(), block_size: 0, report: CheckReport::default(), last }
+        Self {
+            observer,
+            device: device.to_owned(),
+            block_size: 0,
+            report: CheckReport::default(),
+            ledger,
+            accepted: Vec::new(),
+            last,
+        }
     }
 
     pub(super) fn problem(&mut self, mut problem: Problem) -> Result<()> {
@@ -73,25 +86,66 @@ impl<'a> Reporter<'a> {
             let start = block.saturating_mul(self.block_size);
             problem.place.byte = Some(start.saturating_add(problem.place.byte.unwrap_or(0)));
         }
+        let mut is_told = true;
         if problem.kind.severity > Severity::Notice {
             let count = self.report.counts.entry(problem.code()).or_default();
             *count += 1;
             self.report.worst = self.report.worst.max(Some(problem.kind.severity));
             self.report.first_block = self.report.first_block.or(problem.place.block);
-            if *count > MAX_TOLD && problem.kind.severity < Severity::Loss {
-                return Ok(());
+            is_told = *count <= MAX_TOLD || problem.kind.severity == Severity::Loss;
+        }
+        match &mut self.ledger {
+            None if is_told => go_on(self.observer.problem(problem)),
+            None => Ok(()),
+            Some(ledger) => {
+                if ledger.consider(&problem, is_told, self.observer)? {
+                    self.accepted.push(problem);
+                }
+                Ok(())
             }
         }
-        go_on(self.observer.problem(problem))
+    }
+
+    /// Takes out the problems that are to be repaired and whose repair is one of `fixes`.
+    pub(super) fn take_accepted(&mut self, fixes: &[Fix]) -> Vec<Problem> {
+        let (taken, rest) =
+            std::mem::take(&mut self.accepted).into_iter().partition(|p| fixes.contains(&p.kind.fix));
+        self.accepted = rest;
+        taken
+    }
+
+    /// Problems that are to be repaired.
+    pub(super) fn accepted(&self) -> &[Problem] {
+        &self.accepted
+    }
+
+    /// Whether this is not the first round of a repair.
+    pub(super) fn is_again(&self) -> bool {
+        self.ledger.as_ref().is_some_and(|ledger| ledger.is_again())
+    }
+
+    /// The decisions, where a repair is wanted.
+    pub(super) fn ledger(&mut self) -> Option<&mut Ledger> {
+        self.ledger.as_deref_mut()
+    }
+
+    /// Tells the observer what a repair did, or why it could not.
+    pub(super) fn note(&mut self, text: impl Into<String>) -> Result<()> {
+        go_on(self.observer.note(text.into()))
     }
 
     pub(super) fn progress(&mut self, pass: u8, done: u64, total: u64) -> Result<()> {
         self.last = Progress { pass, done, total };
         go_on(self.observer.progress(self.last))
     }
+
+    /// Asks the observer whether to go on, where work takes long within a step.
+    pub(super) fn progress_again(&mut self) -> Result<()> {
+        go_on(self.observer.progress(self.last))
+    }
 }
 
-fn go_on(flow: ControlFlow<()>) -> Result<()> {
+pub(super) fn go_on(flow: ControlFlow<()>) -> Result<()> {
     match flow {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(FsError::Interrupted),
@@ -125,8 +179,9 @@ impl<'a> Context<'a> {
         dev: Arc<dyn Device>,
         options: &CheckOptions,
         observer: &'a mut dyn Observer,
+        ledger: Option<&'a mut Ledger>,
     ) -> Result<Self> {
-        let mut reporter = Reporter::new(dev.name(), observer);
+        let mut reporter = Reporter::new(dev.name(), observer, ledger);
         let volume = pass0::run(dev, options, &mut reporter)?;
         let geometry = volume.geometry();
         Ok(Self {
@@ -158,8 +213,7 @@ impl<'a> Context<'a> {
 
     /// Asks the observer whether to go on, where work takes long within a step.
     pub(super) fn progress_again(&mut self) -> Result<()> {
-        let Progress { pass, done, total } = self.reporter.last;
-        self.reporter.progress(pass, done, total)
+        self.reporter.progress_again()
     }
 
     /// Reads a metadata block; the error is a reason in words.
@@ -195,8 +249,8 @@ impl<'a> Context<'a> {
         (0..self.group_count()).map(GroupNo)
     }
 
-    pub(super) fn finish(self) -> CheckReport {
-        self.reporter.report
+    pub(super) fn take_report(&mut self) -> CheckReport {
+        std::mem::take(&mut self.reporter.report)
     }
 }
 

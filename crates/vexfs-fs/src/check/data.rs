@@ -71,7 +71,8 @@ pub(super) fn verify(
             (logical, block, len) = (logical + take, block + take, len - take);
             blocks += take;
             if blocks >= batch_blocks || (len == 0 && runs.peek().is_none()) {
-                let sums = content.sums(ctx, chunks.iter().map(|&(logical, _, len)| logical..logical + len));
+                let sums = content
+                    .sums(&*ctx.volume.dev, chunks.iter().map(|&(logical, _, len)| logical..logical + len));
                 for (index, fault) in sums.faults() {
                     // One that covers several batches is reported with the first.
                     if reported < Some(index) {
@@ -97,7 +98,7 @@ pub(super) fn verify_sums(ctx: &mut Context<'_>, content: &Content) -> Result<()
     let count = content.blocks.div_ceil(content.per_sums_block());
     for (logical, _, len) in content.extents.range(SUMS_BASE, SUMS_BASE + count) {
         for index in logical - SUMS_BASE..logical - SUMS_BASE + len {
-            if let Err(fault) = content.read_sums_block(ctx, index) {
+            if let Err(fault) = content.read_sums_block(&*ctx.volume.dev, index) {
                 report_sums(ctx, content, index, &fault)?;
             }
         }
@@ -117,6 +118,7 @@ fn report_sums(ctx: &mut Context<'_>, content: &Content, index: u64, fault: &NoS
 
 fn report_fault(ctx: &mut Context<'_>, content: &Content, fault: &Fault) -> Result<()> {
     let kind = match fault.what {
+        What::Damaged | What::Unreadable(_) if content.is_known_lost => table::DATA_LOST,
         What::Damaged => table::DATA_DAMAGED,
         What::Unreadable(_) => table::DATA_UNREADABLE,
         What::Tail => table::TAIL,

@@ -45,8 +45,9 @@ mod problem;
 pub mod quick;
 mod reader;
 pub mod record;
+pub mod repair;
 pub mod table;
-mod usage;
+pub(crate) mod usage;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -57,7 +58,7 @@ use vexfs_format::BlockNo;
 
 use crate::error::Result;
 use context::Context;
-pub use problem::{Code, Kind, PLACEHOLDERS, Place, Preen, Problem, Severity};
+pub use problem::{Code, Fix, Kind, PLACEHOLDERS, Place, Preen, Problem, Severity};
 
 /// How often the observer is told of one kind of problem. What is lost is always told, since the list is all that remains of it;
 /// the rest is counted.
@@ -105,6 +106,18 @@ pub trait Observer {
     /// The check has come further. Called at least once in each pass, and often enough to be asked whether to go on.
     fn progress(&mut self, progress: Progress) -> ControlFlow<()> {
         let _ = progress;
+        ControlFlow::Continue(())
+    }
+
+    /// Asks a person whether a problem, of which [`Self::problem`] has told, is to be repaired. `None` ends the check.
+    fn decide(&mut self, problem: &Problem) -> Option<bool> {
+        let _ = problem;
+        Some(false)
+    }
+
+    /// A repair says what it did beyond what was asked, or why it could not be made.
+    fn note(&mut self, text: String) -> ControlFlow<()> {
+        let _ = text;
         ControlFlow::Continue(())
     }
 }
@@ -176,11 +189,11 @@ pub fn check(
     options: &CheckOptions,
     observer: &mut dyn Observer,
 ) -> Result<CheckReport> {
-    let mut ctx = Context::open(dev, options, observer)?;
+    let mut ctx = Context::open(dev, options, observer, None)?;
     pass1::run(&mut ctx)?;
     pass2::run(&mut ctx)?;
     pass3::run(&mut ctx)?;
     pass4::run(&mut ctx)?;
     pass5::run(&mut ctx)?;
-    Ok(ctx.finish())
+    Ok(ctx.take_report())
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use vexfs_device::Device;
 use vexfs_format::features::{COMPAT_KNOWN, COMPAT_VECTOR_ZONE, RO_COMPAT_KNOWN};
 use vexfs_format::superblock::{self, STATE_ERRORS, Superblock};
-use vexfs_format::{BlockNo, FormatError};
+use vexfs_format::{BlockNo, FormatError, InodeNo};
 
 use super::CheckOptions;
 use super::context::{Reporter, reason};
@@ -61,6 +61,7 @@ pub(super) fn run(
         }
     }
     check_fields(&volume.sb, reporter)?;
+    check_root(&mut volume.sb, reporter)?;
     backups::check(&volume, reporter)?;
     reporter.report.summary.blocks = volume.sb.blocks.get();
     reporter.report.summary.inodes = volume.sb.inodes.get();
@@ -108,7 +109,10 @@ fn check_fields(sb: &Superblock, reporter: &mut Reporter<'_>) -> Result<()> {
     }
     if state & STATE_ERRORS != 0 {
         reporter.report.marked_damaged = true;
-        reporter.problem(primary(table::MARKED_DAMAGED).found(sb.error_count.get()))?;
+        // A repair marks the filesystem itself.
+        if !reporter.is_again() {
+            reporter.problem(primary(table::MARKED_DAMAGED).found(sb.error_count.get()))?;
+        }
     }
     let is_set = sb.feature_compat.get() & COMPAT_VECTOR_ZONE != 0;
     if is_set != (sb.zone_blocks.get() > 0) {
@@ -118,6 +122,17 @@ fn check_fields(sb: &Superblock, reporter: &mut Reporter<'_>) -> Result<()> {
     let features = sb.features();
     if features.compat & !COMPAT_KNOWN != 0 || features.ro_compat & !RO_COMPAT_KNOWN != 0 {
         reporter.problem(primary(table::UNKNOWN_FEATURES).found(features.names().join(", ")))?;
+    }
+    Ok(())
+}
+
+/// The inode of the root directory, which every formatter stores; the check goes on with that.
+fn check_root(sb: &mut Superblock, reporter: &mut Reporter<'_>) -> Result<()> {
+    let at = |kind| Problem::new(kind).block(0).byte(superblock::OFFSET as u64);
+    let (found, expected) = (sb.root_inode.get(), InodeNo::ROOT.get());
+    if found != expected {
+        reporter.problem(at(table::ROOT_NUMBER).found(found).expected(expected))?;
+        sb.root_inode = expected.into();
     }
     Ok(())
 }

@@ -17,9 +17,20 @@ pub(super) use objects::admit;
 pub(super) use shared::{Shared, name_first_owners};
 
 pub(super) fn run(ctx: &mut Context<'_>) -> Result<()> {
+    read_groups(ctx)?;
+    read_tables(ctx)
+}
+
+/// The group descriptors and their copies.
+pub(super) fn read_groups(ctx: &mut Context<'_>) -> Result<()> {
     let total = ctx.group_count();
     ctx.progress(1, 0, total)?;
-    groups::run(ctx)?;
+    groups::run(ctx)
+}
+
+/// The inode tables, and what the inodes lead to.
+pub(super) fn read_tables(ctx: &mut Context<'_>) -> Result<()> {
+    let total = ctx.group_count();
     for group in ctx.group_ids() {
         tables::scan(ctx, group)?;
         ctx.progress(1, group.get() + 1, total)?;

@@ -21,11 +21,19 @@ use super::inodes::InodeInfo;
 use super::{DataLevel, data};
 use crate::error::Result;
 use crate::source::BlockSource;
+pub(super) use rows::Namer;
 
 /// How often the device is read at most, where objects share blocks.
 const MAX_READS: u64 = 4;
 
 pub(super) fn run(ctx: &mut Context<'_>) -> Result<()> {
+    let mut steps = check_groups(ctx)?;
+    check_streams(ctx)?;
+    check_contents(ctx, &mut steps)
+}
+
+/// Bitmaps and counters.
+pub(super) fn check_groups(ctx: &mut Context<'_>) -> Result<Steps> {
     let groups = ctx.group_count();
     let contents = match ctx.data {
         DataLevel::None => 0,
@@ -36,14 +44,24 @@ pub(super) fn run(ctx: &mut Context<'_>) -> Result<()> {
     let mut steps = Steps { done: 0, total: groups.saturating_add(contents), budget };
     steps.add(ctx, 0)?;
     groups::run(ctx, &mut steps)?;
+    Ok(steps)
+}
+
+/// The streams of collections against their descriptors.
+pub(super) fn check_streams(ctx: &mut Context<'_>) -> Result<()> {
     for index in 0..ctx.collections.len() {
         let collection = ctx.collections[index].clone();
         streams::check(ctx, &collection)?;
     }
+    Ok(())
+}
+
+/// The contents of files and streams, as far as asked.
+pub(super) fn check_contents(ctx: &mut Context<'_>, steps: &mut Steps) -> Result<()> {
     if ctx.data > DataLevel::None {
         for index in 0..ctx.inodes.len() {
             let info = *ctx.inodes.at(index);
-            read_contents(ctx, &info, &mut steps)?;
+            read_contents(ctx, &info, steps)?;
         }
     }
     // What is mapped twice, or not at all, makes the sum differ.

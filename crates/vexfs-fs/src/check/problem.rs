@@ -61,6 +61,49 @@ impl Preen {
     }
 }
 
+/// What a repair does about a problem. The one place that knows how is a file of `repair`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fix {
+    /// There is nothing to be done.
+    Nothing,
+    /// Writes the primary superblock anew from the one that was used.
+    Superblock,
+    /// Brings primary and backup superblocks in line.
+    Layout,
+    /// Writes a backup superblock anew.
+    Backups,
+    /// Corrects fields of the superblock.
+    Fields,
+    /// Brings home what is sound in the log, and begins a new one.
+    Journal,
+    /// Puts bitmaps and tables where the layout says.
+    Places,
+    /// Writes a copy of the group descriptors anew.
+    Copies,
+    /// Makes a group's descriptor and bitmaps anew.
+    Group,
+    /// Mends or clears an inode record.
+    Record,
+    /// Lays out the extents of an object anew.
+    Mapping,
+    /// Makes a collection descriptor anew.
+    Descriptor,
+    /// Makes a directory anew from its names.
+    Directory,
+    /// Stores where the name of an object is.
+    Parent,
+    /// Connects objects with the root directory.
+    Tree,
+    /// Stores a link count.
+    Links,
+    /// Writes bitmaps and counters as they were found.
+    Bitmaps,
+    /// Brings descriptor and streams of a collection in line, row by row.
+    Rows,
+    /// Writes checksums anew, or marks contents as lost.
+    Contents,
+}
+
 /// A kind of problem: a row of [`super::table`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -74,6 +117,8 @@ pub struct Kind {
     pub message: &'static str,
     /// What a repair asks before it acts; the same placeholders. Empty where there is nothing to repair.
     pub question: &'static str,
+    /// What the repair does.
+    pub fix: Fix,
 }
 
 /// The words in braces that messages and questions may hold.

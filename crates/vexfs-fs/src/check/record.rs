@@ -23,6 +23,16 @@ pub fn clean(volume: &mut Volume) -> Result<()> {
     commit(txn)
 }
 
+/// Takes back the mark of a repair that has come to its end, where nothing was met before it.
+///
+/// # Errors
+/// Those of [`Volume::begin`] and [`Transaction::commit`].
+pub(super) fn unmark(volume: &mut Volume) -> Result<()> {
+    let mut txn = volume.begin()?;
+    txn.sb.state = U32::new(txn.sb.state.get() & !STATE_ERRORS);
+    commit(txn)
+}
+
 /// Marks the filesystem as damaged, so that no check takes it for clean before it is repaired.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use vexfs_format::bitmap;
 use vexfs_format::geometry::{BlockRun, Geometry};
+use vexfs_format::{GroupNo, InodeNo};
 
 /// Claims beyond this multiple of the blocks of the device are not looked into: that many cannot be told apart anyway, and a
 /// crafted filesystem could make the check run for days.
@@ -14,7 +15,7 @@ const MAX_CLAIMS: u64 = 4;
 
 /// The blocks in use.
 #[derive(Debug)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     per_group: u64,
     blocks: u64,
     /// The filesystem's own runs: sorted, merged.
@@ -22,6 +23,32 @@ pub(super) struct Usage {
     maps: HashMap<u64, GroupMap>,
     /// Blocks that may still be claimed.
     budget: u64,
+}
+
+/// What must not be given to anything else while a repair is under way.
+#[derive(Debug)]
+pub(crate) struct Occupied {
+    /// Blocks.
+    pub(crate) blocks: Usage,
+    /// Inodes in use, rising.
+    pub(crate) inodes: Vec<u64>,
+    /// Inodes that are marked as free and have a whole record, rising.
+    pub(crate) kept: Vec<u64>,
+}
+
+impl Occupied {
+    /// Sets the bits of the inodes of `group`, of the reserved ones, and of those behind the last.
+    pub(crate) fn mark_inodes(&self, geometry: &Geometry, group: GroupNo, map: &mut [u8]) {
+        let first = group.get() * geometry.inodes_per_group + 1;
+        let end = first + geometry.inodes_per_group;
+        let from = self.inodes.partition_point(|&ino| ino < first);
+        let used = self.inodes[from..].iter().copied().take_while(|&ino| ino < end);
+        let reserved = (1..InodeNo::FIRST_ORDINARY.get()).filter(|ino| (first..end).contains(ino));
+        for ino in used.chain(reserved) {
+            bitmap::set(map, (ino - first) as usize);
+        }
+        geometry.fill_inode_bitmap(map);
+    }
 }
 
 /// What is in use in one group, the filesystem's own blocks and the bits behind the end of the device included.
@@ -108,13 +135,19 @@ impl Usage {
         claim
     }
 
+    /// Takes every block for one in use.
+    pub(super) fn claim_everything(&mut self) {
+        self.fixed = vec![BlockRun { start: 0, len: self.blocks }];
+        self.maps.clear();
+    }
+
     /// Whether objects use blocks of a group.
     pub(super) fn is_touched(&self, group: u64) -> bool {
         self.maps.contains_key(&group)
     }
 
     /// The block bitmap that a group should have.
-    pub(super) fn expected(&self, group: u64) -> Vec<u8> {
+    pub(crate) fn expected(&self, group: u64) -> Vec<u8> {
         match self.maps.get(&group) {
             Some(GroupMap::Full) => vec![0xFF; (self.per_group / 8) as usize],
             Some(GroupMap::Partly { bits, .. }) => bits.to_vec(),

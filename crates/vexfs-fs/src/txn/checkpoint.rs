@@ -28,6 +28,11 @@ impl Volume {
         result
     }
 
+    /// Copies home what waits for it, if anything does.
+    pub(crate) fn checkpoint_if_used(&mut self) -> Result<()> {
+        if self.writable && !self.poisoned && self.journal.used { self.checkpoint() } else { Ok(()) }
+    }
+
     fn copy_home(&mut self, homes: &[BlockNo]) -> Result<()> {
         for &home in homes {
             let bytes = self.read_block(home)?;

@@ -16,6 +16,10 @@ pub(super) const RECIPES: &[Entry] = &[
     ("a file is shorter than its last block says", "VX5046", |i| {
         i.edit("/models/deep/large", |inode| inode.size = 699_900.into());
     }),
+    ("a block of a file is known to be lost", "VX5047", |i| {
+        i.flip(i.place("/models/deep/large", 77), 4000);
+        i.edit("/models/deep/large", |inode| inode.flags = 2.into());
+    }),
     ("a block of a stored link is damaged", "VX5042", |i| i.flip(i.place("/models/deep/long", 0), 100)),
     ("a block of ids is damaged", "VX5042", |i| i.flip(i.place("/ids/ids", 0), 100)),
     ("blocks of a file cannot be read", "VX5043", |i| i.lose(i.place("/models/deep/large", 77), 3)),

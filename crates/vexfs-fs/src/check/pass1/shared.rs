@@ -31,6 +31,11 @@ impl Shared {
         }
     }
 
+    /// Whether claims are not looked into any more.
+    pub(in crate::check) fn has_given_up(&self) -> bool {
+        self.has_given_up
+    }
+
     /// Notes that claims are not looked into any more; returns whether that is news.
     pub(super) fn give_up(&mut self) -> bool {
         !std::mem::replace(&mut self.has_given_up, true)

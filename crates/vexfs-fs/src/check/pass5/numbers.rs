@@ -28,7 +28,7 @@ impl Numbers {
         let size = self.content.block_size as u64;
         let block = at / size;
         if self.cached.as_ref().is_none_or(|(cached, _)| *cached != block) {
-            let bytes = self.content.verified(ctx, block * size..(block + 1) * size);
+            let bytes = self.content.verified(&*ctx.volume.dev, block * size..(block + 1) * size);
             self.cached = Some((block, bytes));
         }
         let (_, bytes) = self.cached.as_ref()?;
@@ -42,7 +42,7 @@ impl Numbers {
 
     /// The bytes of `range`, if they are proven.
     pub(super) fn range(&self, ctx: &Context<'_>, from: u64, to: u64) -> Option<Vec<u8>> {
-        self.content.verified(ctx, from..to)
+        self.content.verified(&*ctx.volume.dev, from..to)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A damaged block costs only the rows whose own checksum disagrees.
 
+use std::collections::BTreeMap;
+
 use vexfs_format::collection::{
     FLAG_IDS, FLAG_KEYS, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEYS, STREAM_ROW_SUMS, row_checksum,
 };
@@ -20,7 +22,7 @@ use crate::source::BlockSource;
 const MAX_NAMED: u64 = 16;
 
 /// Names the rows of one collection.
-pub(super) struct Namer {
+pub(in crate::check) struct Namer {
     ino: u64,
     rows: u64,
     row_bytes: u64,
@@ -51,7 +53,7 @@ enum Verdict {
 }
 
 impl Namer {
-    pub(super) fn new(ctx: &Context<'_>, collection: &CollectionInfo) -> Self {
+    pub(in crate::check) fn new(ctx: &Context<'_>, collection: &CollectionInfo) -> Self {
         let desc = &collection.desc;
         let rows = desc.rows.get();
         let open = |name, width| Numbers::open(ctx, collection, name, rows.saturating_mul(width));
@@ -100,11 +102,35 @@ impl Namer {
         Ok(())
     }
 
+    /// The rows in these blocks that are not intact.
+    pub(in crate::check) fn lost(
+        &mut self,
+        ctx: &Context<'_>,
+        vectors: &Content,
+        blocks: impl Iterator<Item = u64>,
+    ) -> BTreeMap<u64, u64> {
+        let size = vectors.block_size as u64;
+        let mut lost = BTreeMap::new();
+        let mut next = 0;
+        for logical in blocks {
+            let first = (logical * size / self.row_bytes).max(next);
+            let end = ((logical + 1) * size).div_ceil(self.row_bytes).min(self.rows);
+            for row in first..end {
+                if self.judge(ctx, vectors, row) != Verdict::Intact {
+                    lost.insert(row, logical);
+                }
+            }
+            next = next.max(end);
+        }
+        lost
+    }
+
     fn judge(&mut self, ctx: &Context<'_>, vectors: &Content, row: u64) -> Verdict {
         if self.deleted.contains(ctx, row) {
             return Verdict::Intact;
         }
-        let Some(bytes) = vectors.raw(ctx, row * self.row_bytes..(row + 1) * self.row_bytes) else {
+        let Some(bytes) = vectors.raw(&*ctx.volume.dev, row * self.row_bytes..(row + 1) * self.row_bytes)
+        else {
             return Verdict::Lost;
         };
         let stored = self.sums.as_mut().and_then(|sums| sums.bytes(ctx, row * 4)).map(u32::from_le_bytes);
