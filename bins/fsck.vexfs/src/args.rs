@@ -12,10 +12,11 @@ use vexfs_cli::extended::key_value;
 use vexfs_cli::size::parse_size;
 use vexfs_format::superblock::BLOCK_SIZES;
 
-/// Check a VexFS filesystem
+/// Check and repair a VexFS filesystem
 ///
-/// Replays the journal, then checks the superblock, groups, inodes, directories and collections of the filesystem on DEVICE. A
-/// filesystem that was closed cleanly and has no known damage is not read through unless -f is given.
+/// Replays the journal, then checks the superblock, groups, inodes, directories and collections of the filesystem on DEVICE, and
+/// repairs what is damaged: without a mode it asks before each repair. A filesystem that was closed cleanly and has no known damage
+/// is not read through unless -f is given.
 ///
 /// The exit status is the sum of: 0 clean, 1 problems corrected, 4 problems left, 8 operational error, 16 usage error, 32
 /// cancelled by a signal.
@@ -28,10 +29,16 @@ pub struct Args {
 
     /// Preen: do what is safe without asking; for use at boot
     ///
-    /// Replays the journal. The check ends at the first problem that a person has to decide about; if problems are left, the
-    /// filesystem is marked as damaged and the exit status is exactly 4.
-    #[arg(short = 'p', visible_short_alias = 'a', long, conflicts_with = "check")]
+    /// Replays the journal, and repairs what can be computed again. The check ends at the first problem that a person has to decide
+    /// about; if problems are left, the filesystem is marked as damaged and the exit status is exactly 4.
+    #[arg(short = 'p', visible_short_alias = 'a', long, conflicts_with_all = ["check", "yes"])]
     pub preen: bool,
+
+    /// Answer every question with yes: repair all that can be repaired
+    ///
+    /// Nothing that is intact goes away: what has lost its name is kept in lost+found, and so are the bytes of rows that are damaged.
+    #[arg(short = 'y', long, conflicts_with = "check")]
+    pub yes: bool,
 
     /// Check only: write nothing at all
     ///
@@ -45,7 +52,8 @@ pub struct Args {
 
     /// Block of the backup superblock to use instead of the primary
     ///
-    /// 'mkfs.vexfs -n' prints where the backups are. Without -B, all block sizes are tried. Nothing is written then.
+    /// 'mkfs.vexfs -n' prints where the backups are. Without -B, all block sizes are tried. A primary that is damaged, or of another
+    /// filesystem, is restored from it if that is decided.
     #[arg(short = 'b', long, value_name = "BLOCK")]
     pub superblock: Option<u64>,
 
@@ -149,7 +157,7 @@ impl Args {
 
     /// Whether anything may be written.
     pub fn writes(&self) -> bool {
-        !self.check && self.superblock.is_none()
+        !self.check
     }
 
     /// Whether the journal is to be replayed and nothing checked.
@@ -175,11 +183,15 @@ mod tests {
     }
 
     #[test]
-    fn a_and_p_are_one_mode_and_exclude_n() {
+    fn modes_exclude_each_other_and_a_is_p() {
         assert!(parse("-a /dev/sda1").expect("boot").preen);
         assert!(parse("-p /dev/sda1").expect("boot").preen);
         assert!(parse("-p -n /dev/sda1").is_err());
         assert!(parse("-a -n /dev/sda1").is_err());
+        assert!(parse("-y /dev/sda1").expect("all").yes);
+        for two in ["-y -n", "-y -p", "-a -y"] {
+            assert!(parse(&format!("{two} /dev/sda1")).is_err(), "{two}");
+        }
     }
 
     #[test]

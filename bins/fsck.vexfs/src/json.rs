@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use vexfs_cli::Output;
+use vexfs_fs::check::repair::RepairReport;
 use vexfs_fs::check::{CheckReport, Problem, Summary};
 
 use crate::meter::Cost;
@@ -39,7 +40,7 @@ struct JsonProblem<'a> {
 /// What stands behind the problems.
 #[derive(Serialize)]
 pub(crate) struct Outcome<'a> {
-    /// `clean`, `damaged`, `interrupted`, `stopped` (at the first problem that a preening run cannot decide about) or `failed`.
+    /// `clean`, `repaired` (nothing is left), `damaged`, `interrupted`, `stopped` (at the first problem that a preening run cannot decide about) or `failed`.
     pub(crate) result: &'a str,
     /// Whether the filesystem was checked, or only looked at because it is marked clean.
     pub(crate) checked: bool,
@@ -48,7 +49,12 @@ pub(crate) struct Outcome<'a> {
     /// Block of the backup superblock that was used.
     pub(crate) backup: Option<u64>,
     pub(crate) problems_found: u64,
+    pub(crate) problems_repaired: u64,
+    pub(crate) problems_left: u64,
+    /// How often each kind of problem was found.
     pub(crate) counts: BTreeMap<String, u64>,
+    /// How often each kind of problem is left.
+    pub(crate) left: BTreeMap<String, u64>,
     pub(crate) worst: Option<&'static str>,
     pub(crate) summary: Option<JsonSummary>,
     pub(crate) passes: Vec<JsonCost>,
@@ -118,7 +124,10 @@ impl<'a> Outcome<'a> {
             replayed: 0,
             backup: None,
             problems_found: 0,
+            problems_repaired: 0,
+            problems_left: 0,
             counts: BTreeMap::new(),
+            left: BTreeMap::new(),
             worst: None,
             summary: None,
             passes: Vec::new(),
@@ -126,11 +135,28 @@ impl<'a> Outcome<'a> {
         }
     }
 
+    /// Takes over what a repair reports.
+    pub(crate) fn of_repair(mut self, report: &RepairReport) -> Self {
+        self = self.of(&report.check);
+        self.replayed = report.replayed;
+        self.left = report.left.iter().map(|(code, count)| (code.to_string(), *count)).collect();
+        self.counts = self.left.clone();
+        for (code, count) in &report.repaired {
+            *self.counts.entry(code.to_string()).or_default() += count;
+        }
+        self.problems_left = report.left.values().sum();
+        self.problems_repaired = report.repaired.values().sum();
+        self.problems_found = self.problems_left + self.problems_repaired;
+        self
+    }
+
     /// Takes over what a check reports.
     pub(crate) fn of(mut self, report: &CheckReport) -> Self {
         self.backup = report.backup.map(|block| block.get());
         self.problems_found = report.problems();
+        self.problems_left = report.problems();
         self.counts = report.counts.iter().map(|(code, count)| (code.to_string(), *count)).collect();
+        self.left = self.counts.clone();
         self.worst = report.worst.map(|severity| severity.name());
         self.summary = Some(JsonSummary::new(&report.summary, true));
         self

@@ -1,10 +1,11 @@
-//! `fsck.vexfs`: checks a VexFS filesystem.
+//! `fsck.vexfs`: checks and repairs a VexFS filesystem.
 //!
-//! [`args`] is the command line, `place` the device or its copy (`repair_to`), `run` the work; `watch` is told what the check finds, `print` and `json` put it into words,
+//! [`args`] is the command line, `place` the device or its copy (`repair_to`), `run` the work; `watch` is told what the check finds and `ask`s what is to be repaired, `print` and `json` put it into words,
 //! `progress_fd` and `meter` say how far it is and what it cost. The rest of the workspace uses only [`args::Args`], for the man
 //! page and the completions.
 
 pub mod args;
+mod ask;
 mod json;
 mod meter;
 mod place;

@@ -25,9 +25,15 @@ pub(crate) fn summary_line(device: &str, state: &str, summary: &Summary, is_comp
     )
 }
 
-/// `1 problem left` or `3 problems left`.
-pub(crate) fn problems_left(count: u64) -> String {
-    format!("{count} problem{} left", if count == 1 { "" } else { "s" })
+/// How a filesystem stands, in words: `clean`, `2 problems corrected`, `1 problem left`, or both.
+pub(crate) fn state(corrected: u64, left: u64) -> String {
+    let count = |count: u64, what| format!("{count} problem{} {what}", if count == 1 { "" } else { "s" });
+    match (corrected, left) {
+        (0, 0) => "clean".to_owned(),
+        (0, left) => count(left, "left"),
+        (corrected, 0) => count(corrected, "corrected"),
+        (corrected, left) => format!("{}, {}", count(corrected, "corrected"), count(left, "left")),
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The work of `fsck.vexfs`: replay, look, check, write down, say.
+//! The work of `fsck.vexfs`: replay, look, check and repair, say.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use vexfs_device::Device;
 use vexfs_format::BlockNo;
 use vexfs_format::error::Incompatible;
 use vexfs_fs::check::quick::{self, Look};
-use vexfs_fs::check::{self, CheckOptions, CheckReport, DataLevel, Summary, record};
+use vexfs_fs::check::repair::{self, Mode, RepairOptions};
+use vexfs_fs::check::{self, CheckOptions, CheckReport, DataLevel, Summary};
 use vexfs_fs::{FsError, OpenOptions, Volume};
 
 use crate::args::{Args, Data};
 use crate::json::{Document, JsonSummary, Outcome};
 use crate::meter::CountingDevice;
 use crate::place::Place;
-use crate::print::{problems_left, summary_line};
+use crate::print::{state, summary_line};
 use crate::progress_fd::ProgressFd;
 use crate::repair_to::LostRun;
 use crate::watch::{Stop, Watch};
@@ -25,11 +26,11 @@ use crate::watch::{Stop, Watch};
 pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<FsckStatus> {
     signals::catch().context("cannot catch signals")?;
     let fd = progress_fd(args)?;
-    let asks_nothing = args.check || args.preen || args.journal_only();
+    let asks_nothing = args.check || args.preen || args.yes || args.journal_only();
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if !asks_nothing && !is_terminal {
         return Err(anyhow!("{}: a check that may ask questions needs a terminal", args.device))
-            .hint("-p checks without asking, -n checks and writes nothing");
+            .hint("-p repairs what is safe without asking, -y repairs all, -n checks and writes nothing");
     }
     let flags = OutputArgs { quiet: args.quiet, verbose: args.verbose, json: args.json };
     let report = Report::new("fsck.vexfs", &flags);
@@ -105,33 +106,101 @@ impl Run<'_> {
                 Data::Full => DataLevel::Full,
             },
         };
+        if self.args.check { self.check(out, fd, &options) } else { self.repair(out, fd, options, &replay) }
+    }
+
+    /// Checks and writes nothing.
+    fn check(
+        &self,
+        out: &mut Output,
+        fd: Option<ProgressFd>,
+        options: &CheckOptions,
+    ) -> anyhow::Result<FsckStatus> {
         let mut watch = Watch::new(self.args, out, &self.report, fd, self.device.clone());
-        let checked = check::check(self.device.clone(), &options, &mut watch);
+        let checked = check::check(self.device.clone(), options, &mut watch);
         watch.finish();
         let (stop, document, costs) = (watch.stop.take(), watch.document, watch.meter.costs);
-        let passes = costs.iter().map(Into::into).collect();
-        match (checked, stop) {
-            (Ok(found), _) => {
-                self.write_down(&found, &replay, options.data)?;
-                let mut outcome = self.outcome(if found.is_clean() { "clean" } else { "damaged" }, true);
-                outcome = outcome.of(&found);
-                outcome.replayed = replay.transactions + found.replayed;
-                outcome.passes = passes;
-                self.end(out, document, &outcome, &found)
+        let found = match checked {
+            Ok(found) => found,
+            Err(error) => return self.broken_off(out, document, error, stop, "is as it was"),
+        };
+        let mut outcome = self.outcome(if found.is_clean() { "clean" } else { "damaged" }, true).of(&found);
+        outcome.replayed = found.replayed;
+        outcome.passes = costs.iter().map(Into::into).collect();
+        self.say(out, document, &outcome, &found)?;
+        Ok(if found.is_clean() { FsckStatus::CLEAN } else { FsckStatus::UNCORRECTED })
+    }
+
+    /// Checks and repairs what the mode, or a person, decides.
+    fn repair(
+        &self,
+        out: &mut Output,
+        fd: Option<ProgressFd>,
+        check: CheckOptions,
+        replay: &Replay,
+    ) -> anyhow::Result<FsckStatus> {
+        let mode = match (self.args.preen, self.args.yes) {
+            (true, _) => Mode::Preen,
+            (_, true) => Mode::Yes,
+            _ => Mode::Ask,
+        };
+        let options = RepairOptions { check, mode, now_ns: clock::now_ns().unwrap_or_default() };
+        let mut watch = Watch::new(self.args, out, &self.report, fd, self.device.clone());
+        let repaired = repair::repair(self.device.clone(), &options, &mut watch);
+        watch.finish();
+        let (stop, document, costs) = (watch.stop.take(), watch.document, watch.meter.costs);
+        let report = match repaired {
+            Ok(report) => report,
+            Err(error) => {
+                return self.broken_off(out, document, error, stop, "keeps what was repaired so far");
             }
-            (Err(FsError::Interrupted), Some(Stop::Preen)) => {
-                let found = CheckReport::default();
-                self.mark_damaged(&found, &replay);
-                self.close(out, document, "stopped")?;
-                self.say_manually();
-                Ok(FsckStatus::UNCORRECTED)
+        };
+        let result = match () {
+            () if report.stopped.is_some() => "stopped",
+            () if !report.is_clean() => "damaged",
+            () if report.is_changed() => "repaired",
+            () => "clean",
+        };
+        let mut outcome = self.outcome(result, true).of_repair(&report);
+        outcome.replayed += replay.transactions;
+        outcome.passes = costs.iter().map(Into::into).collect();
+        if report.stopped.is_some() {
+            // What is behind the problem was not looked at, so there is nothing to sum up.
+            outcome.summary = None;
+            if self.args.json {
+                document.end(out, self.name(), &outcome)?;
             }
-            (Err(FsError::Interrupted), Some(Stop::Output(error))) => Err(error.into()),
-            (Err(FsError::Interrupted), _) => {
+        } else {
+            self.say(out, document, &outcome, &report.check)?;
+        }
+        let mut status = if report.is_changed() { FsckStatus::CORRECTED } else { FsckStatus::CLEAN };
+        if !report.is_clean() {
+            status |= FsckStatus::UNCORRECTED;
+        }
+        if self.args.preen && status.contains(FsckStatus::UNCORRECTED) {
+            // Whoever calls this at boot looks for 4 alone.
+            status = FsckStatus::UNCORRECTED;
+            self.say_manually();
+        }
+        Ok(status)
+    }
+
+    /// Ends a check that did not come to its end.
+    fn broken_off(
+        &self,
+        out: &mut Output,
+        document: Document,
+        error: FsError,
+        stop: Option<Stop>,
+        what_is_left: &str,
+    ) -> anyhow::Result<FsckStatus> {
+        match (error, stop) {
+            (FsError::Interrupted, Some(Stop::Output(error))) => Err(error.into()),
+            (FsError::Interrupted, _) => {
                 self.close(out, document, "interrupted")?;
-                Err(Interrupted::new(format!("{} is as it was", self.name())).into())
+                Err(Interrupted::new(format!("{} {what_is_left}", self.name())).into())
             }
-            (Err(error), _) => {
+            (error, _) => {
                 if document.is_begun() {
                     self.close(out, document, "failed")?;
                 }
@@ -142,7 +211,7 @@ impl Run<'_> {
 
     /// Brings home what is in the journal, where anything may be written.
     fn replay(&self) -> anyhow::Result<Replay> {
-        if !self.args.writes() {
+        if !self.args.writes() || self.args.superblock.is_some() {
             return Ok(Replay { transactions: 0, refused: None });
         }
         let volume = match self.open_for_writing() {
@@ -214,76 +283,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes the outcome of a complete check into the superblock.
-    fn write_down(&self, found: &CheckReport, replay: &Replay, data: DataLevel) -> anyhow::Result<()> {
-        if !found.is_clean() {
-            self.mark_damaged(found, replay);
-            return Ok(());
-        }
-        if !self.args.writes() || replay.refused.is_some() {
-            return Ok(());
-        }
-        // The damage that was met may be in what this check did not read.
-        let is_complete = match data {
-            DataLevel::None => false,
-            DataLevel::Meta => !found.marked_damaged,
-            DataLevel::Full => true,
-        };
-        if !is_complete {
-            if found.marked_damaged {
-                let name = self.name();
-                self.report.message(format!("{name}: stays marked as damaged; --data=full finds out"));
-            }
-            return Ok(());
-        }
-        let mut volume = self.open_for_writing()?;
-        record::clean(&mut volume)?;
-        volume.close()?;
-        Ok(())
-    }
-
-    /// Marks the filesystem as damaged; what stands against that is said, and is not the worst of it.
-    fn mark_damaged(&self, found: &CheckReport, replay: &Replay) {
-        if !self.args.writes() || replay.refused.is_some() {
-            return;
-        }
-        let marked = self.open_for_writing().and_then(|mut volume| {
-            record::damaged(&mut volume, found)?;
-            volume.close()
-        });
-        if let Err(error) = marked {
-            self.report.warning(format!("{}: cannot be marked as damaged: {error}", self.name()));
-        }
-    }
-
-    fn end(
+    /// Says how a check ended.
+    fn say(
         &self,
         out: &mut Output,
         document: Document,
         outcome: &Outcome<'_>,
         found: &CheckReport,
-    ) -> anyhow::Result<FsckStatus> {
-        let state = match found.problems() {
-            0 => "clean".to_owned(),
-            count => problems_left(count),
-        };
+    ) -> anyhow::Result<()> {
         if self.args.json {
             document.end(out, self.name(), outcome)?;
-        } else {
-            for (code, count) in found.counts.iter().filter(|(_, count)| **count > check::MAX_TOLD) {
-                out.line(format_args!("{}: {code}: {count} in all, not all of them shown", self.name()))?;
-            }
-            if !self.args.quiet {
-                out.line(format_args!("{}", summary_line(self.name(), &state, &found.summary, true)))?;
-            }
+            return Ok(());
         }
-        if found.is_clean() {
-            return Ok(FsckStatus::CLEAN);
+        for (code, count) in outcome.counts.iter().filter(|(_, count)| **count > check::MAX_TOLD) {
+            out.line(format_args!("{}: {code}: {count} in all, not all of them shown", self.name()))?;
         }
-        if self.args.preen {
-            self.say_manually();
+        if !self.args.quiet {
+            let state = state(outcome.problems_repaired, outcome.problems_left);
+            out.line(format_args!("{}", summary_line(self.name(), &state, &found.summary, true)))?;
         }
-        Ok(FsckStatus::UNCORRECTED)
+        Ok(())
     }
 
     /// Ends a JSON document that cannot be completed.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use vexfs_cli::size::format_size;
 use vexfs_cli::{Output, Report, Unit, signals};
-use vexfs_fs::check::{Observer, Preen, Problem, Progress};
+use vexfs_fs::check::{Observer, Problem, Progress};
 
 use crate::args::Args;
+use crate::ask::{Answer, ask};
 use crate::json::Document;
 use crate::meter::{Cost, CountingDevice, Meter};
 use crate::print::{HEADINGS, STEPS};
@@ -19,8 +20,6 @@ use crate::progress_fd::ProgressFd;
 pub(crate) enum Stop {
     /// A signal.
     Signal,
-    /// A preening run met a problem that a person has to decide about.
-    Preen,
     /// Standard output failed.
     Output(io::Error),
 }
@@ -30,10 +29,13 @@ pub(crate) struct Watch<'a> {
     out: &'a mut Output,
     report: &'a Report,
     fd: Option<ProgressFd>,
+    name: String,
     bar: Option<vexfs_cli::Progress>,
     pub(crate) meter: Meter,
     pub(crate) document: Document,
     pub(crate) stop: Option<Stop>,
+    /// A person answered once for all questions.
+    is_yes_to_all: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -49,10 +51,12 @@ impl<'a> Watch<'a> {
             out,
             report,
             fd,
+            name: vexfs_device::Device::name(&*device).to_owned(),
             bar: None,
             meter: Meter::new(device),
             document: Document::default(),
             stop: None,
+            is_yes_to_all: false,
         }
     }
 
@@ -112,11 +116,36 @@ impl Observer for Watch<'_> {
         } else {
             self.out.line(format_args!("{problem}")).and_then(|()| self.show())
         };
-        let is_damage = problem.kind.severity > vexfs_fs::check::Severity::Notice;
-        if self.args.preen && is_damage && problem.kind.preen == Preen::Stop {
-            self.stop = Some(Stop::Preen);
-        }
         self.go_on(written)
+    }
+
+    fn decide(&mut self, problem: &Problem) -> Option<bool> {
+        if self.is_yes_to_all {
+            return Some(true);
+        }
+        // A bar would be drawn over the question.
+        self.bar = None;
+        match ask(self.out, &problem.question()) {
+            Ok(Answer::Yes) => Some(true),
+            Ok(Answer::No) => Some(false),
+            Ok(Answer::All) => {
+                self.is_yes_to_all = true;
+                Some(true)
+            }
+            Ok(Answer::None) => {
+                self.stop = Some(Stop::Signal);
+                None
+            }
+            Err(error) => {
+                self.stop = Some(Stop::Output(error));
+                None
+            }
+        }
+    }
+
+    fn note(&mut self, text: String) -> ControlFlow<()> {
+        self.report.message(format!("{}: {text}", self.name));
+        self.go_on(Ok(()))
     }
 
     fn progress(&mut self, progress: Progress) -> ControlFlow<()> {

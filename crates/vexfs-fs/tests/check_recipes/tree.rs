@@ -22,7 +22,7 @@ pub(super) const RECIPES: &[Entry] = &[
     ("the root directory is a collection", "VX1011 VX3001 VX3007 VX4001 VX5004 VX5010 VX5013", |i| {
         i.edit_ino(1, |inode| inode.kind = InodeKind::Collection.code().into());
     }),
-    ("the root directory is a file", "VX1016 VX1026 VX2016 VX3002 VX3007", |i| {
+    ("the root directory is a file", "VX1016 VX1026 VX3002 VX3007 VX4001 VX5012", |i| {
         i.edit_ino(1, |inode| (inode.kind, inode.mode) = (InodeKind::File.code().into(), 0o100_755.into()));
     }),
     ("the root directory names another parent", "VX3003", |i| i.edit_ino(1, |inode| inode.parent = 2.into())),

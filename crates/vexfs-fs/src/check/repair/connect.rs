@@ -35,7 +35,7 @@ pub(super) fn repair(ctx: &mut Context<'_>) -> Result<()> {
         .into_iter()
         .partition(|problem| problem.kind == table::ORPHAN || problem.kind == table::DIRECTORY_LOOP);
     batch::settle(ctx, &roots)?;
-    batch::run(&mut ctx.volume, &mut ctx.reporter, &roots, |txn, problem| repair_root(txn, problem))?;
+    batch::run(&mut ctx.volume, &mut ctx.reporter, &roots, repair_root)?;
     if orphans.is_empty() {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! Files keep their bytes and their checksums as they are, and are marked: whoever reads the damaged part still gets an error.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use vexfs_format::InodeNo;
 use vexfs_format::collection::{
@@ -80,11 +81,11 @@ pub(super) fn repair(ctx: &mut Context<'_>) -> Result<()> {
 }
 
 /// `7` or `7 to 9`, as problems say it.
-fn range(text: &str) -> std::ops::RangeInclusive<u64> {
+fn range(text: &str) -> Range<u64> {
     let (first, last) = text.split_once(" to ").unwrap_or((text, text));
     match (first.parse(), last.parse()) {
-        (Ok(first), Ok(last)) => first..=last,
-        _ => 1..=0,
+        (Ok(first), Ok::<u64, _>(last)) => first..last.saturating_add(1),
+        _ => 0..0,
     }
 }
 

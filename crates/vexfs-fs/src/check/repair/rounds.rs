@@ -41,7 +41,7 @@ pub fn repair(
     observer: &mut dyn Observer,
 ) -> Result<RepairReport> {
     let mut ledger = Ledger::new(options.mode);
-    let mut course = Course { options, check: options.check.clone(), replayed: 0, is_whole: true };
+    let mut course = Course { options, check: options.check.clone(), replayed: 0, is_whole: false };
     let found = loop {
         if ledger.begin_round() == MAX_ROUNDS {
             ledger.freeze();
@@ -81,6 +81,7 @@ impl Course<'_> {
         ledger: &mut Ledger,
         observer: &mut dyn Observer,
     ) -> Result<Outcome> {
+        self.is_whole = false;
         let mut ctx = Context::open(dev, &self.check, observer, Some(ledger))?;
         if raw::repair(&mut ctx, self.options.now_ns)? || layout::repair(&mut ctx)? {
             self.check = CheckOptions { superblock: None, block_size: None, ..self.check.clone() };

@@ -139,7 +139,7 @@ fn descriptor(ctx: &Context<'_>, ring: &Latest, ino: u64) -> Option<CollectionDe
 fn agreeing(found: CollectionDesc, size: impl Fn(&str) -> Option<u64>) -> Option<CollectionDesc> {
     let (vectors, sums) = (size(STREAM_VECTORS)?, size(STREAM_ROW_SUMS)?);
     let rows = sums / 4;
-    let row_bytes = if rows == 0 { None } else { Some(vectors / rows) };
+    let row_bytes = vectors.checked_div(rows);
     let fits = |dtype: DType, dim: u32| {
         (1..=vexfs_format::collection::DIM_MAX).contains(&dim)
             && row_bytes.is_none_or(|bytes| dtype.row_bytes(dim) == bytes && vectors == bytes * rows)
