@@ -1,6 +1,6 @@
 //! Measures an index of inverted lists, or any other kind: build time, bytes, and recall against speed.
 //!
-//! Usage: `lists_bench PREFIX DIM SPEC [MOST_RECALL]`, where `PREFIX.base` and `PREFIX.query` hold packed f32 and
+//! Usage: `lists_bench PREFIX DIM SPEC [MOST_RECALL [BATCHES [SINGLES]]]`, where `PREFIX.base` and `PREFIX.query` hold packed f32 and
 //! `PREFIX.gt` 100 true neighbours of each query, i32. One thread; the build uses those of `RAYON_NUM_THREADS`.
 
 use std::error::Error;
@@ -53,10 +53,14 @@ impl ImageBytes for Aligned {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [prefix, dim, spec] = args.get(..3).ok_or("usage: lists_bench PREFIX DIM SPEC [MOST_RECALL]")? else {
+    let [prefix, dim, spec] =
+        args.get(..3).ok_or("usage: lists_bench PREFIX DIM SPEC [MOST_RECALL [BATCHES [SINGLES]]]")?
+    else {
         unreachable!("three were taken")
     };
     let most: f64 = args.get(3).map_or(Ok(0.999), |most| most.parse())?;
+    let passes = |at: usize, usual: usize| args.get(at).map_or(Ok(usual), |passes| passes.parse());
+    let passes = (passes(4, 5)?, passes(5, 3)?);
     let (dim, spec): (usize, IndexSpec) = (dim.parse()?, spec.parse()?);
     let base = std::fs::read(format!("{prefix}.base"))?;
     let rows = Vectors::new(&base, dim, DType::F32)?;
@@ -94,7 +98,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     index.verify(None, &|| false)?;
     println!("verified in {:.3} s", start.elapsed().as_secs_f64());
     for effort in index.efforts(K) {
-        let reached = measure(&*index, &rows, &queries, &truth, effort)?;
+        let reached = measure(&*index, &rows, (&queries, &truth), effort, passes)?;
         if reached > most {
             break;
         }
@@ -110,13 +114,13 @@ fn on_cpu() -> f64 {
     nanoseconds.map_or_else(|| START.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
 }
 
-/// Prints a line about an effort; returns the recall.
+/// Prints a line about an effort, from some passes over the queries in a batch and one by one; returns the recall.
 fn measure(
     index: &dyn Index,
     rows: &dyn RowSource,
-    queries: &[f32],
-    truth: &[u64],
+    (queries, truth): (&[f32], &[u64]),
     effort: Effort,
+    (batches, singles): (usize, usize),
 ) -> Result<f64, Box<dyn Error>> {
     let dim = rows.dim();
     let answer = |values: &[f32]| -> Result<(Vec<TopK>, SearchStats), Box<dyn Error>> {
@@ -129,13 +133,13 @@ fn measure(
     let count = queries.len() / dim;
     let mut batch = f64::INFINITY;
     let mut answers = answer(queries)?;
-    for _ in 0..5 {
+    for _ in 0..batches {
         let start = on_cpu();
         answers = answer(queries)?;
         batch = batch.min(on_cpu() - start);
     }
     let mut times = vec![f64::INFINITY; count];
-    for _ in 0..3 {
+    for _ in 0..singles {
         for (query, time) in queries.chunks_exact(dim).zip(&mut times) {
             let start = Instant::now();
             answer(query)?;

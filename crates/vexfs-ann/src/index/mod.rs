@@ -188,9 +188,8 @@ pub fn rows_within_memory(spec: &IndexSpec, build: &Build<'_>) -> Result<u64, In
     match spec.kind {
         Kind::Flat => flat::kind::rows_within_memory(spec, build),
         Kind::Hnsw => hnsw::rows_within_memory(spec, build),
-        Kind::Ivf => lists::rows_within_memory(spec, build),
+        Kind::Ivf | Kind::Pq | Kind::IvfPq => lists::rows_within_memory(spec, build),
         Kind::Lsh => lsh::rows_within_memory(spec, build),
-        _ => Err(unavailable(spec.kind, build)),
     }
 }
 
@@ -203,9 +202,8 @@ pub fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn std::io::Write) 
     match spec.kind {
         Kind::Flat => flat::kind::build(spec, build, out),
         Kind::Hnsw => hnsw::build(spec, build, out),
-        Kind::Ivf => lists::build(spec, build, out),
+        Kind::Ivf | Kind::Pq | Kind::IvfPq => lists::build(spec, build, out),
         Kind::Lsh => lsh::build(spec, build, out),
-        _ => Err(unavailable(spec.kind, build)),
     }
 }
 
@@ -218,12 +216,7 @@ pub fn open<'a>(bytes: &'a dyn ImageBytes) -> Result<Box<dyn Index + 'a>, IndexE
     match image.header().kind {
         Kind::Flat => flat::kind::open(&image),
         Kind::Hnsw => hnsw::open(&image),
-        Kind::Ivf => lists::open(&image),
+        Kind::Ivf | Kind::Pq | Kind::IvfPq => lists::open(&image),
         Kind::Lsh => lsh::open(&image),
-        kind => Err(IndexError::Unknown { what: format!("kind {kind}") }),
     }
-}
-
-fn unavailable(kind: Kind, build: &Build<'_>) -> IndexError {
-    IndexError::Mismatch(format!("{kind} cannot index {} rows by {}", build.rows.dtype(), build.metric))
 }

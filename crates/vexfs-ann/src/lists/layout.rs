@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::params::Codes;
 use crate::index::IndexError;
 use crate::index::image::{ALIGNMENT, Section};
 use crate::simd::Block32;
 use crate::simd::codes::LANE_SPAN;
+use crate::simd::lookup::ROWS;
 use crate::simd::scan::RowSide;
 
 /// Section: the mean of the rows, d × f32.
@@ -22,8 +24,11 @@ pub(super) const LISTS: u32 = 4;
 /// Section: rows that are in no list, u32 each, ascending.
 pub(super) const GIANTS: u32 = 5;
 
-/// Terms of a row besides its codes: scale, low, constant.
-const TERMS: u64 = 3;
+/// Section: codewords of product quantisation.
+pub(super) const CODEBOOKS: u32 = 6;
+
+/// Most terms that a row has besides its codes: scale, low, constant.
+pub(super) const MOST_TERMS: usize = 3;
 
 /// Where a list is; the one behind the last tells where it ends.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -40,30 +45,42 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     rows: u64,
-    /// Blocks of codes to a row.
-    blocks: u64,
+    dim: u64,
+    codes: Codes,
     has_numbers: bool,
 }
 
 impl Shape {
     /// Of a list of `rows` rows of `dim` elements.
-    pub(super) fn list(rows: usize, dim: usize) -> Self {
-        Self { rows: rows as u64, blocks: dim.div_ceil(LANE_SPAN) as u64, has_numbers: true }
+    pub(super) fn list(rows: usize, dim: usize, codes: Codes) -> Self {
+        Self { rows: rows as u64, dim: dim as u64, codes, has_numbers: true }
     }
 
     /// Of the centroids.
     pub(super) fn centroids(count: usize, dim: usize) -> Self {
-        Self { has_numbers: false, ..Self::list(count, dim) }
+        Self { has_numbers: false, ..Self::list(count, dim, Codes::Sq8) }
     }
 
-    /// Bytes of all codes.
+    /// Bytes of all codes: a multiple of 32.
     pub(super) fn codes(&self) -> u64 {
-        self.rows * self.blocks * LANE_SPAN as u64
+        match self.codes {
+            Codes::Sq8 => self.rows * self.dim.next_multiple_of(LANE_SPAN as u64),
+            Codes::Pq(pq) if pq.nbits == 4 => {
+                self.rows.next_multiple_of(ROWS as u64) * (pq.pq_m as u64).div_ceil(2)
+            }
+            Codes::Pq(pq) => (self.rows * pq.pq_m as u64).next_multiple_of(LANE_SPAN as u64),
+        }
     }
 
-    /// Bytes of one kind of term: up to a whole number of eights.
+    /// Number of terms besides the codes.
+    pub(super) fn terms(&self) -> usize {
+        if self.codes == Codes::Sq8 { MOST_TERMS } else { 1 }
+    }
+
+    /// Bytes of one kind of term: up to as many rows as are looked at together.
     fn term(&self) -> u64 {
-        self.rows.next_multiple_of(8) * 4
+        let together = if self.codes == Codes::Sq8 { 8 } else { ROWS as u64 };
+        self.rows.next_multiple_of(together) * 4
     }
 
     /// Where term `index` begins.
@@ -73,7 +90,7 @@ impl Shape {
 
     /// Where the row numbers begin.
     pub(super) fn numbers_at(&self) -> u64 {
-        self.term_at(TERMS)
+        self.term_at(self.terms() as u64)
     }
 
     /// Bytes of the list.
@@ -83,11 +100,42 @@ impl Shape {
     }
 }
 
+/// Putting a row into a list that is being written.
+impl Shape {
+    /// Puts the codes of row `row`: bytes of elements, or one byte per group.
+    pub(super) fn put_codes(&self, list: &mut [u8], row: usize, codes: &[u8]) {
+        match self.codes {
+            Codes::Pq(pq) if pq.nbits == 4 => {
+                let first = row / ROWS * ROWS * pq.pq_m.div_ceil(2) + row % ROWS;
+                for (pair, codes) in codes.chunks(2).enumerate() {
+                    let upper = codes.get(1).map_or(0, |code| code << 4);
+                    list[first + ROWS * pair] = codes[0] | upper;
+                }
+            }
+            _ => list[row * codes.len()..][..codes.len()].copy_from_slice(codes),
+        }
+    }
+
+    /// Puts the terms of row `row`.
+    pub(super) fn put_terms(&self, list: &mut [u8], row: usize, terms: &[f32]) {
+        for (term, value) in terms.iter().enumerate() {
+            let at = self.term_at(term as u64) as usize + 4 * row;
+            list[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// Puts the number of row `row`.
+    pub(super) fn put_number(&self, list: &mut [u8], row: usize, number: u32) {
+        let at = self.numbers_at() as usize + 4 * row;
+        list[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+}
+
 /// A list where it lies.
 pub(super) struct List<'a> {
     shape: Shape,
     codes: Cow<'a, [Block32]>,
-    terms: [&'a [u8]; TERMS as usize],
+    terms: [&'a [u8]; MOST_TERMS],
     /// Row numbers within the image; none of centroids.
     pub(super) numbers: &'a [U32],
 }
@@ -103,7 +151,10 @@ impl<'a> List<'a> {
         Ok(Self {
             shape,
             codes: blocks(part(0, shape.codes())),
-            terms: std::array::from_fn(|term| part(shape.term_at(term as u64), shape.term())),
+            terms: std::array::from_fn(|term| {
+                let len = if term < shape.terms() { shape.term() } else { 0 };
+                part(shape.term_at(term.min(shape.terms()) as u64), len)
+            }),
             numbers: numbers.map_err(|_| IndexError::damaged(section.offset(), "a list out of shape"))?,
         })
     }
@@ -118,12 +169,17 @@ impl<'a> List<'a> {
         &self.codes
     }
 
-    /// Term `index` of all rows and up to a whole number of eights, stored f32.
+    /// Number of terms of a row.
+    pub(super) fn terms(&self) -> usize {
+        self.shape.terms()
+    }
+
+    /// Term `index` of all rows and up to a whole number of those looked at together, stored f32.
     pub(super) fn term(&self, index: usize) -> &'a [u8] {
         self.terms[index]
     }
 
-    /// The rows, for a scan.
+    /// The rows of bytes per element, for a scan.
     pub(super) fn rows(&self) -> RowSide<'_> {
         let [scale, low, constant] = self.terms;
         RowSide { codes: &self.codes, count: self.len(), scale, low, constant }

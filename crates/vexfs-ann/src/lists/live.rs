@@ -6,6 +6,7 @@ use crate::simd::Block32;
 use crate::simd::scan::{RowSide, float};
 
 use super::open::Lists;
+use super::params::Codes;
 
 /// Where fewer than one row in this many may be found, those are picked out before they are compared.
 const PICK_BELOW: usize = 2;
@@ -40,7 +41,7 @@ impl<'a> Live<'a> {
         live.count = live.may.iter().filter(|may| **may).count();
         if live.count == live.list.len() {
             live.may.clear();
-        } else if live.count < live.list.len() / PICK_BELOW {
+        } else if index.params.codes == Codes::Sq8 && live.count < live.list.len() / PICK_BELOW {
             live.picked = Some(live.pick());
             live.may.clear();
         }
@@ -65,7 +66,12 @@ impl<'a> Live<'a> {
         self.count
     }
 
-    /// The rows to compare.
+    /// The list as it is.
+    pub(super) fn list(&self) -> &List<'a> {
+        &self.list
+    }
+
+    /// The rows of bytes per element to compare.
     pub(super) fn rows(&self) -> RowSide<'_> {
         let Some(picked) = &self.picked else { return self.list.rows() };
         let [scale, low, constant] = &picked.terms;

@@ -1,9 +1,9 @@
-//! Inverted lists: rows lie with those that are near the same centroid, coded, and a search looks into the lists whose
+//! Inverted lists, the kinds `ivf`, `pq` and `ivf-pq`: rows lie with those that are near the same centroid, coded, and a search looks into the lists whose
 //! centroids are nearest.
 //!
 //! - [`params`]: what is asked for, and what the trailer says.
 //! - [`space`]: where rows and queries are compared by codes.
-//! - [`build`], [`layout`]: from rows to the image; `docs/format/indexes/ivf.md`.
+//! - [`build`], [`train`], [`write`], [`layout`]: from rows to the image; `docs/format/indexes/ivf.md`, `docs/format/indexes/pq.md`.
 //! - [`open`]: the opened index. [`queries`], [`scan`], [`live`], [`search`]: from queries to rows.
 //! - [`best`]: the rows of smallest estimates.
 //! - [`verify`]: the image against itself.
@@ -18,7 +18,9 @@ mod queries;
 mod scan;
 mod search;
 mod space;
+mod train;
 mod verify;
+mod write;
 
 pub(crate) use build::{build, rows_within_memory};
 pub(crate) use open::open;

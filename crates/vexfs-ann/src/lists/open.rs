@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use zerocopy::FromBytes;
 
-use super::layout::{CENTROIDS, DIRECTORY, GIANTS, LISTS, List, MEAN, Place, Shape};
-use super::params::Params;
+use super::layout::{CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, LISTS, List, MEAN, Place, Shape};
+use super::params::{Codes, Params};
 use super::space::Space;
 use super::{search, verify};
 use crate::index::image::{Header, Image, Section};
-use crate::index::{Effort, Index, IndexError, Search, SearchStats};
+use crate::index::{Effort, Index, IndexError, Kind, Search, SearchStats};
+use crate::quant::pq::Codebooks;
 use crate::{Metric, TopK};
 
 /// Lists probed when nobody says how many: where data has some structure, enough for a recall of 0.95.
@@ -24,6 +25,7 @@ pub(super) struct Lists<'a> {
     directory: Section<'a>,
     lists: Section<'a>,
     giants: Section<'a>,
+    codebooks: Option<Section<'a>>,
 }
 
 /// Opens the image: reads its parameters and the mean of the rows.
@@ -48,6 +50,13 @@ pub(crate) fn open<'a>(image: &Image<'a>) -> Result<Box<dyn Index + 'a>, IndexEr
         centroids: image.section(CENTROIDS)?.expect_len(Some(centroids))?,
         directory: image.section(DIRECTORY)?.expect_len(Some(directory))?,
         lists: image.section(LISTS)?,
+        codebooks: match params.codes {
+            Codes::Sq8 => None,
+            Codes::Pq(shape) => {
+                let len = 4 * shape.ksub() as u64 * dim as u64;
+                Some(image.section(CODEBOOKS)?.expect_len(Some(len))?)
+            }
+        },
         giants: image.section(GIANTS)?.expect_len(Some(4 * params.giants as u64))?,
         space: Space { metric: header.metric, exponent: params.exponent, mean },
         header,
@@ -69,7 +78,7 @@ impl<'a> Lists<'a> {
         let [place, next] =
             places.ok().and_then(|places| places.first_chunk::<2>()).ok_or_else(|| self.misplaced(list))?;
         // Without this, lists might lie in each other's place, and looking at all of them take for ever.
-        let shape = Shape::list(place.rows.get() as usize, self.header.dim);
+        let shape = Shape::list(place.rows.get() as usize, self.header.dim, self.params.codes);
         if place.offset.get().checked_add(shape.bytes()) != Some(next.offset.get()) {
             return Err(self.misplaced(list));
         }
@@ -89,7 +98,19 @@ impl<'a> Lists<'a> {
     /// List `list`, less than nlist.
     pub(super) fn list(&self, list: usize) -> Result<List<'a>, IndexError> {
         let (offset, rows) = self.place(list)?;
-        List::read(self.lists, offset, Shape::list(rows, self.header.dim))
+        List::read(self.lists, offset, Shape::list(rows, self.header.dim, self.params.codes))
+    }
+
+    /// The codewords, of product quantisation.
+    pub(super) fn codebooks(&self) -> Result<Option<Codebooks>, IndexError> {
+        let (Some(section), Codes::Pq(shape)) = (self.codebooks, self.params.codes) else { return Ok(None) };
+        let bytes = section.bytes(0..section.len())?;
+        let values: Vec<f32> =
+            bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(IndexError::damaged(section.offset(), "a codeword is not finite"));
+        }
+        Ok(Some(Codebooks::new(shape, values)))
     }
 
     /// The rows that are in no list, by their numbers in the image.
@@ -111,8 +132,23 @@ impl<'a> Lists<'a> {
     }
 
     /// Candidates that are decided by full rows so that codes cost next to no recall.
-    fn rerank(k: usize) -> u32 {
-        u32::try_from(k.saturating_add(k / 2).saturating_add(14)).unwrap_or(u32::MAX)
+    fn rerank(&self, k: usize) -> u32 {
+        let candidates = match self.params.codes {
+            Codes::Sq8 => k.saturating_add(k / 2).saturating_add(14),
+            Codes::Pq(_) => k.saturating_mul(6).saturating_add(40),
+        };
+        u32::try_from(candidates).unwrap_or(u32::MAX)
+    }
+
+    /// The efforts of a single list: only the candidates count.
+    fn efforts_of_one(&self, k: usize) -> Vec<Effort> {
+        let most = self.header.indexed.min(u64::from(u32::MAX)) as u32;
+        let first = u32::try_from(k).unwrap_or(u32::MAX).saturating_mul(2);
+        let steps = std::iter::successors(Some(first.max(8)), |rerank| rerank.checked_mul(2));
+        let mut efforts: Vec<Effort> =
+            steps.take_while(|rerank| *rerank < most).map(|rerank| Effort { effort: 1, rerank }).collect();
+        efforts.push(Effort { effort: 1, rerank: most.max(first) });
+        efforts
     }
 }
 
@@ -122,25 +158,35 @@ impl Index for Lists<'_> {
     }
 
     fn effort_name(&self) -> &'static str {
-        "nprobe"
+        if self.header.kind == Kind::Pq { "" } else { "nprobe" }
     }
 
     fn efforts(&self, k: usize) -> Vec<Effort> {
-        let (most, rerank) = (self.params.nlist.max(1) as u32, Self::rerank(k));
+        if self.header.kind == Kind::Pq {
+            return self.efforts_of_one(k);
+        }
+        let (most, rerank) = (self.params.nlist.max(1) as u32, self.rerank(k));
         // 1, 2, 3, 4, 6, 8, 12, 16, 24 and so on.
         let steps =
             (0..32).flat_map(|power| [1u32 << power, 3u32.checked_shl(power).unwrap_or(u32::MAX) / 2]);
         let mut probes: Vec<u32> = steps.filter(|probes| (1..most).contains(probes)).collect();
         probes.sort_unstable();
         probes.dedup();
-        let mut efforts: Vec<Effort> = probes.into_iter().map(|effort| Effort { effort, rerank }).collect();
+        // What is lost by coarse codes shows when the lists have nearly everything.
+        let more = |effort: u32| match self.params.codes {
+            Codes::Sq8 => rerank,
+            Codes::Pq(_) => rerank.saturating_add(rerank.saturating_mul(effort.min(192) / 64)),
+        };
+        let mut efforts: Vec<Effort> =
+            probes.into_iter().map(|effort| Effort { effort, rerank: more(effort) }).collect();
         efforts.push(Effort { effort: most, rerank });
-        efforts.push(Effort { effort: most, rerank: rerank.saturating_mul(4) });
+        efforts
+            .extend([4, 16, 64].map(|times| Effort { effort: most, rerank: rerank.saturating_mul(times) }));
         efforts
     }
 
     fn default_effort(&self, k: usize) -> Effort {
-        Effort { effort: DEFAULT_NPROBE.min(self.params.nlist.max(1)) as u32, rerank: Self::rerank(k) }
+        Effort { effort: DEFAULT_NPROBE.min(self.params.nlist.max(1)) as u32, rerank: self.rerank(k) }
     }
 
     fn search(

@@ -4,7 +4,8 @@ use zerocopy::little_endian::{I32, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::index::image::{Header, PARAM_BYTES};
-use crate::index::{Build, IndexError, IndexSpec};
+use crate::index::{Build, IndexError, IndexSpec, Kind};
+use crate::quant::pq;
 
 /// Most lists of one index.
 const MAX_NLIST: u64 = 1 << 24;
@@ -13,20 +14,48 @@ const MAX_NLIST: u64 = 1 << 24;
 /// when some 16 lists are probed, which is what recalls of 0.95 to 0.99 take.
 const LISTS_PER_ROOT: f64 = 4.0;
 
-/// What the caller wants of an `ivf`.
+/// Bits of a code of product quantisation, when nobody says how many: 16 entries fit a register.
+const NBITS: u32 = 4;
+
+/// How rows are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codes {
+    /// A byte per element.
+    Sq8,
+    /// The numbers of codewords.
+    Pq(pq::Shape),
+}
+
+/// What the caller wants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Wanted {
     /// Number of lists, if given.
-    pub(super) nlist: Option<u32>,
+    nlist: Option<u32>,
+    /// How rows are coded.
+    pub(super) codes: Codes,
 }
 
 impl Wanted {
-    /// Takes the parameters of `spec`.
-    pub(super) fn of(spec: &IndexSpec) -> Result<Self, IndexError> {
+    /// Takes the parameters of `spec`, for rows of `dim` elements.
+    pub(super) fn of(spec: &IndexSpec, dim: usize) -> Result<Self, IndexError> {
         let mut options = spec.options();
-        let nlist = options.number("nlist", 1..=MAX_NLIST)?;
-        options.finish(&["nlist"])?;
-        Ok(Self { nlist: nlist.map(|nlist| nlist as u32) })
+        let is_pq = matches!(spec.kind, Kind::Pq | Kind::IvfPq);
+        let nlist = if spec.kind == Kind::Pq { Some(1) } else { options.number("nlist", 1..=MAX_NLIST)? };
+        let mut codes = Codes::Sq8;
+        if is_pq {
+            let bits = [("4", 4), ("8", 8)];
+            let nbits = options.choice("nbits", &bits)?.unwrap_or(NBITS);
+            // As many bits as elements for 4 bits, twice as many for 8: with rerank, enough for a recall of 0.99.
+            let usual = if nbits == 4 { dim.div_ceil(2) } else { dim.div_ceil(4) };
+            let pq_m = options.number("pq_m", 1..=dim as u64)?.unwrap_or(usual as u64) as usize;
+            codes = Codes::Pq(pq::Shape { dim, pq_m, nbits });
+        }
+        options.finish(match spec.kind {
+            Kind::Pq => &["pq_m", "nbits"],
+            Kind::IvfPq => &["nlist", "pq_m", "nbits"],
+            _ => &["nlist"],
+        })?;
+        Ok(Self { nlist: nlist.map(|nlist| nlist as u32), codes })
     }
 
     /// Number of lists for `rows` rows: never more than there are rows.
@@ -43,7 +72,9 @@ struct Record {
     nlist: U32,
     exponent: I32,
     giants: U32,
-    reserved: [u8; PARAM_BYTES - 12],
+    pq_m: U32,
+    nbits: U32,
+    reserved: [u8; PARAM_BYTES - 20],
 }
 
 /// What an image was built with.
@@ -55,16 +86,24 @@ pub(super) struct Params {
     pub(super) exponent: i32,
     /// Rows that are in no list.
     pub(super) giants: usize,
+    /// How rows are coded.
+    pub(super) codes: Codes,
 }
 
 impl Params {
     /// As bytes of a trailer.
     pub(super) fn bytes(&self) -> [u8; PARAM_BYTES] {
+        let (pq_m, nbits) = match self.codes {
+            Codes::Sq8 => (0, 0),
+            Codes::Pq(shape) => (shape.pq_m as u32, shape.nbits),
+        };
         let record = Record {
             nlist: U32::new(self.nlist as u32),
             exponent: I32::new(self.exponent),
             giants: U32::new(self.giants as u32),
-            reserved: [0; PARAM_BYTES - 12],
+            pq_m: U32::new(pq_m),
+            nbits: U32::new(nbits),
+            reserved: [0; PARAM_BYTES - 20],
         };
         zerocopy::transmute!(record)
     }
@@ -80,7 +119,17 @@ impl Params {
         {
             return Err(IndexError::damaged(0, format!("{nlist} lists of {} rows", header.indexed)));
         }
-        Ok(Self { nlist: nlist as usize, exponent: record.exponent.get(), giants: giants as usize })
+        let codes = match header.kind {
+            Kind::Pq | Kind::IvfPq => {
+                let (pq_m, nbits) = (record.pq_m.get() as usize, record.nbits.get());
+                if !(1..=header.dim).contains(&pq_m) || (nbits != 4 && nbits != 8) {
+                    return Err(IndexError::damaged(0, format!("pq_m {pq_m} and nbits {nbits}")));
+                }
+                Codes::Pq(pq::Shape { dim: header.dim, pq_m, nbits })
+            }
+            _ => Codes::Sq8,
+        };
+        Ok(Self { nlist: nlist as usize, exponent: record.exponent.get(), giants: giants as usize, codes })
     }
 }
 

@@ -1,9 +1,13 @@
 //! Some queries against the rows of one list, or against the centroids: by the panel if there are several, one by one otherwise.
 
+use zerocopy::IntoBytes;
+
 use super::best::Best;
+use super::layout::List;
 use super::queries::Prepared;
 use crate::simd::Level;
 use crate::simd::codes::LANE_SPAN;
+use crate::simd::lookup::{LookupEight, LookupFour, ROWS};
 use crate::simd::scan::{Found, PanelSide, RowSide, ScanOne, ScanPanel};
 use crate::simd::tile::{PANEL, Panel};
 
@@ -18,6 +22,9 @@ const FIRST_ROWS: usize = 2;
 
 /// How many times as many rows as have been seen a block may have.
 const GROWTH: usize = 4;
+
+/// Rows of product quantisation that are looked at before the limit is taken anew: a multiple of [`ROWS`].
+const SOME_ROWS: usize = 16 * ROWS;
 
 /// A query that is to meet a list.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +115,37 @@ impl Scanner {
             self.meet(block, queries, visits, bests, offer);
             visits.iter().for_each(|visit| bests[visit.query as usize].tighten());
             start += count;
+        }
+    }
+
+    /// As [`meet`](Self::meet), for rows of product quantisation: query by query, some rows at a time, so that the first ones rule out
+    /// most of the others.
+    pub(super) fn look_up(
+        &mut self,
+        list: &List<'_>,
+        queries: &Prepared,
+        visits: &[Visit],
+        bests: &mut [Best],
+        mut offer: impl FnMut(&mut Best, Found),
+    ) {
+        let (constants, codes) = (list.term(0), list.codes());
+        for start in (0..list.len()).step_by(SOME_ROWS) {
+            let count = SOME_ROWS.min(list.len() - start);
+            let constant = &constants[4 * start..];
+            for visit in visits {
+                let (query, best) = (visit.query as usize, &mut bests[visit.query as usize]);
+                let terms = queries.lookup_side(query, visit.base, best.limit());
+                let found = &mut self.found[0];
+                if let Some(tables) = queries.pairs(query) {
+                    let codes = &codes[start / ROWS * tables.len()..];
+                    self.level.run(LookupFour { codes, count, constant, tables, terms, found });
+                } else if let Some(tables) = queries.tables(query) {
+                    let codes = &codes.as_bytes()[start * tables.len()..];
+                    self.level.run(LookupEight { codes, count, constant, tables, terms, found });
+                }
+                let first = start as u32;
+                found.drain(..).for_each(|found| offer(best, Found { row: first + found.row, ..found }));
+            }
         }
     }
 }

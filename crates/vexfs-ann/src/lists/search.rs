@@ -9,11 +9,13 @@ use std::ops::Range;
 use super::best::Best;
 use super::live::Live;
 use super::open::Lists;
+use super::params::Codes;
 use super::queries::Prepared;
 use super::scan::{Scanner, Visit};
 use crate::TopK;
 use crate::flat::offer_rows;
 use crate::index::{IndexError, Search, SearchStats};
+use crate::simd::scan::Found;
 
 /// Room for candidates and lists of the queries that are answered together, bytes.
 const ROOM: usize = 32 << 20;
@@ -41,11 +43,13 @@ pub(super) fn search(
     }
     let rerank = (search.effort.rerank as usize).max(search.k).min(index.header.indexed as usize);
     let nprobe = (search.effort.effort as usize).clamp(1, index.params.nlist.max(1));
-    let together = (ROOM / (16 * rerank + 16 * nprobe + 4 * index.header.dim)).clamp(1, MOST_QUERIES);
-    let giants = index.giants()?;
+    let of_query = Prepared::bytes(index.params.codes, index.header.dim);
+    let together = (ROOM / (16 * rerank + 16 * nprobe + of_query)).clamp(1, MOST_QUERIES);
+    let (giants, codebooks) = (index.giants()?, index.codebooks()?);
     for (part, tops) in tops.chunks_mut(together).enumerate() {
         let start = range.start + part * together;
-        let queries = Prepared::new(&index.space, search.queries, start..start + tops.len());
+        let range = start..start + tops.len();
+        let queries = Prepared::new(&index.space, codebooks.as_ref(), search.queries, range);
         let mut part = Part { index, search, queries, scanner: Scanner::new(), bests: Vec::new(), stats };
         part.bests.resize_with(tops.len(), || Best::new(rerank));
         if index.params.nlist > 0 {
@@ -167,13 +171,25 @@ impl Part<'_, '_> {
                 }
                 visits.push(pair.visit);
             }
-            let rows = live.rows();
-            self.stats.distance_computations += (rows.count * group.len()) as u64;
-            self.scanner.meet(rows, &self.queries, &visits, &mut self.bests, |best, found| {
+            let offer = |best: &mut Best, found: Found| {
                 if let Some(number) = live.number(found.row) {
                     best.offer(number, found.estimate);
                 }
-            });
+            };
+            let (queries, bests) = (&self.queries, &mut self.bests);
+            let compared = match self.index.params.codes {
+                Codes::Sq8 => {
+                    let rows = live.rows();
+                    self.scanner.meet(rows, queries, &visits, bests, offer);
+                    rows.count
+                }
+                Codes::Pq(_) if live.count() > 0 => {
+                    self.scanner.look_up(live.list(), queries, &visits, bests, offer);
+                    len
+                }
+                Codes::Pq(_) => 0,
+            };
+            self.stats.distance_computations += (compared * group.len()) as u64;
         }
         if pairs.len() > walks.len() || walks.len() > 1 {
             self.bests.iter_mut().for_each(Best::tighten);

@@ -42,13 +42,14 @@ pub(super) fn verify(
         *word |= bit;
         Ok(())
     };
-    check_list(&index.centroids()?, "the centroids")?;
+    let checks_codes = index.codebooks()?.is_none();
+    check_list(&index.centroids()?, true, "the centroids")?;
     for list in 0..index.params.nlist {
         if list % ASK == 0 && interrupted() {
             return Err(IndexError::Interrupted);
         }
         let found = index.list(list)?;
-        check_list(&found, &format!("list {list}"))?;
+        check_list(&found, checks_codes, &format!("list {list}"))?;
         found.numbers.iter().try_for_each(|number| see(number.get()))?;
     }
     index.giants()?.into_iter().try_for_each(see)?;
@@ -59,12 +60,12 @@ pub(super) fn verify(
     }
 }
 
-/// Codes within their range, terms finite.
-fn check_list(list: &List<'_>, name: &str) -> Result<(), IndexError> {
-    if list.codes().iter().any(|block| block.0.iter().any(|code| *code > CODE_MAX)) {
+/// Codes of bytes per element within their range (those of product quantisation cannot be outside), terms finite.
+fn check_list(list: &List<'_>, checks_codes: bool, name: &str) -> Result<(), IndexError> {
+    if checks_codes && list.codes().iter().any(|block| block.0.iter().any(|code| *code > CODE_MAX)) {
         return Err(IndexError::damaged(0, format!("a code of {name} is out of range")));
     }
-    for term in 0..3 {
+    for term in 0..list.terms() {
         if (0..list.len()).any(|row| !float(list.term(term), row).is_finite()) {
             return Err(IndexError::damaged(0, format!("a term of {name} is not finite")));
         }

@@ -9,5 +9,7 @@
 //! 2 (q − c)·(r − r̂) but for the coding of the query.
 //!
 //! - [`sq8`]: a byte per element.
+//! - [`pq`]: the number of a codeword for each few elements.
 
+pub(crate) mod pq;
 pub(crate) mod sq8;

@@ -232,6 +232,27 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn look_up_pairs(self, tables: &Block32, codes: __m256i) -> __m256i {
+        avx2!({
+            let tables = _mm256_loadu_si256(tables.0.as_ptr().cast());
+            let low = _mm256_permute2x128_si256::<0x00>(tables, tables);
+            let high = _mm256_permute2x128_si256::<0x11>(tables, tables);
+            let half = _mm256_set1_epi8(15);
+            let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), half);
+            let lower = _mm256_and_si256(codes, half);
+            _mm256_add_epi8(_mm256_shuffle_epi8(low, lower), _mm256_shuffle_epi8(high, upper))
+        })
+    }
+    #[inline(always)]
+    fn even_odd_u8(self, bytes: __m256i) -> [__m256i; 2] {
+        avx2!([_mm256_and_si256(bytes, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(bytes)])
+    }
+    #[inline(always)]
+    fn store_i16(self, value: __m256i, to: &mut [i16; 16]) {
+        avx2!(_mm256_storeu_si256(to.as_mut_ptr().cast(), value))
+    }
+
+    #[inline(always)]
     fn zero_count(self) -> __m256i {
         avx2!(_mm256_setzero_si256())
     }

@@ -8,7 +8,8 @@
 //! - [`element`]: widening stored elements to f32.
 //! - [`float`], [`int`], [`bits`]: one query against one row.
 //! - [`codes`], [`tile`]: many queries against many rows, by small integer codes.
-//! - [`scan`]: one query, or a panel of queries, against the rows of a list, with estimates; [`sweep`]: one query, with the bound of the tile.
+//! - [`scan`]: one query, or a panel of queries, against the rows of a list, with estimates; [`sweep`]: one query, with the bound of the tile;
+//!   [`lookup`]: one query, by tables.
 //!
 //! A further instruction set is one more file that implements [`Simd`] and one more arm in [`level`]. All `unsafe` of the crate
 //! is in the files of `avx2`, `avx512`, `amx` and `neon`.
@@ -25,6 +26,7 @@ pub(crate) mod element;
 pub(crate) mod float;
 pub(crate) mod int;
 mod level;
+pub(crate) mod lookup;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;

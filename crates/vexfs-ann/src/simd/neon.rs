@@ -281,6 +281,30 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     }
 
     #[inline(always)]
+    fn look_up_pairs(self, tables: &Block32, codes: Self::Bytes) -> Self::Bytes {
+        codes.map(|codes| {
+            neon!({
+                let low = vld1q_u8(tables.0.as_ptr());
+                let high = vld1q_u8(tables.0.as_ptr().add(16));
+                let lower = vqtbl1q_u8(low, vandq_u8(codes, vdupq_n_u8(15)));
+                vaddq_u8(lower, vqtbl1q_u8(high, vshrq_n_u8::<4>(codes)))
+            })
+        })
+    }
+    #[inline(always)]
+    fn even_odd_u8(self, bytes: Self::Bytes) -> [Self::I16; 2] {
+        let words = bytes.map(|bytes| neon!(vreinterpretq_u16_u8(bytes)));
+        let even = words.map(|words| neon!(vreinterpretq_s16_u16(vandq_u16(words, vdupq_n_u16(0xff)))));
+        let odd = words.map(|words| neon!(vreinterpretq_s16_u16(vshrq_n_u16::<8>(words))));
+        [even, odd]
+    }
+    #[inline(always)]
+    fn store_i16(self, value: Self::I16, to: &mut [i16; 16]) {
+        for (i, value) in value.into_iter().enumerate() {
+            neon!(vst1q_s16(to.as_mut_ptr().add(8 * i), value));
+        }
+    }
+    #[inline(always)]
     fn zero_count(self) -> uint64x2_t {
         neon!(vdupq_n_u64(0))
     }

@@ -173,6 +173,21 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn look_up_pairs(self, tables: &Block32, codes: [u8; 32]) -> [u8; 32] {
+        codes.map(|code| {
+            tables.0[usize::from(code & 15)].wrapping_add(tables.0[usize::from(16 + (code >> 4))])
+        })
+    }
+    #[inline(always)]
+    fn even_odd_u8(self, bytes: [u8; 32]) -> [[i16; 16]; 2] {
+        from_fn(|odd| from_fn(|i| i16::from(bytes[2 * i + odd])))
+    }
+    #[inline(always)]
+    fn store_i16(self, value: [i16; 16], to: &mut [i16; 16]) {
+        *to = value;
+    }
+
+    #[inline(always)]
     fn zero_count(self) -> u64 {
         0
     }

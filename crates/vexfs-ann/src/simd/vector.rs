@@ -113,6 +113,14 @@ pub(crate) trait Simd: Copy {
         self.add_i32(sum, self.pair_sum_i16(self.dot_u7_i8(a, b)))
     }
 
+    /// For each byte of `codes`, the entry of its lower half in the first sixteen entries of `tables` and that of its upper half
+    /// in the second, added; wraps.
+    fn look_up_pairs(self, tables: &Block32, codes: Self::Bytes) -> Self::Bytes;
+    /// The bytes of even index and those of odd index, unsigned.
+    fn even_odd_u8(self, bytes: Self::Bytes) -> [Self::I16; 2];
+    /// Sixteen i16 to memory.
+    fn store_i16(self, value: Self::I16, to: &mut [i16; 16]);
+
     /// No bits.
     fn zero_count(self) -> Self::Count;
     /// `count` and the number of bits in which `a` and `b` differ.

@@ -42,12 +42,10 @@ fn rows_deleted_before_the_build_are_left_out_and_parts_keep_their_numbers() {
 #[test]
 fn the_bytes_depend_on_rows_and_seed_and_not_on_threads_or_memory() {
     let mut random = Random(6);
-    for (dtype, metric, dim) in [
-        (DType::F32, Metric::L2, 200),
-        (DType::U8, Metric::InnerProduct, 20),
-        (DType::F16, Metric::Cosine, 33),
-    ] {
-        let bytes = store(dtype, &random.clustered(3000, dim));
+    for (dtype, metric, dim) in
+        [(DType::F32, Metric::L2, 70), (DType::U8, Metric::InnerProduct, 8), (DType::F16, Metric::Cosine, 33)]
+    {
+        let bytes = store(dtype, &random.clustered(1200, dim));
         let rows = Vectors::new(&bytes, dim, dtype).unwrap();
         for spec in SPECS {
             let with = |threads: usize, seed: u64, memory: u64| {

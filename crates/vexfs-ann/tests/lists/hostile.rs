@@ -97,6 +97,13 @@ fn verify_finds_what_contradicts_the_rest() {
         assert!(said.contains(what), "{said} instead of {what}");
     }
 
+    let good = image("ivf-pq,nlist=3", &plan(&rows, Metric::L2));
+    let mut bad = good.clone();
+    let at = section(&good, 6);
+    bad[at..at + 4].copy_from_slice(&nan);
+    let said = index::open(&bad).unwrap().verify(None, &|| false).unwrap_err().to_string();
+    assert!(said.contains("a codeword is not finite"), "{said}");
+
     let good = image("flat", &plan(&rows, Metric::L2));
     let mut bad = good.clone();
     bad[section(&good, 1) + 40] = 96;

@@ -8,7 +8,8 @@ mod hostile;
 mod support;
 
 /// The kinds, each in a way that its parts are all used on a few hundred rows.
-const SPECS: [&str; 3] = ["flat", "ivf", "ivf,nlist=7"];
+const SPECS: [&str; 7] =
+    ["flat", "ivf", "ivf,nlist=7", "pq", "pq,nbits=8", "ivf-pq,nlist=5", "ivf-pq,nlist=9,pq_m=1,nbits=8"];
 
 /// The kinds that are not exact, with their defaults.
-const APPROXIMATE: [&str; 2] = ["ivf", "ivf,nlist=64"];
+const APPROXIMATE: [&str; 3] = ["ivf", "pq", "ivf-pq"];

@@ -1,0 +1,244 @@
+//! What lists are made by: the centroids and codewords of a sample; and to which list each row belongs.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use zerocopy::IntoBytes;
+
+use super::build::LEAST_ROOM;
+use super::layout::Shape;
+use super::params::Codes;
+use super::space::{self, Space};
+use crate::index::{Build, IndexError};
+use crate::quant::pq::{self, Codebooks};
+use crate::quant::sq8::{self, Coder};
+use crate::rng::Random;
+use crate::simd::codes::LANE_SPAN;
+use crate::tile::Coded;
+use crate::{Metric, kmeans, reference};
+
+/// Rows for each list that its centroid is trained with: from 64 on, more change nothing about the recall at a given cost.
+const TRAINING_ROWS: usize = 64;
+
+/// Rows that tell the size of a typical row.
+const TYPICAL_ROWS: usize = 1000;
+
+/// Rows that one thread places and codes at a time.
+pub(super) const CHUNK: usize = 512;
+
+/// Of inner products: rows this many times longer than the typical one may be the answer to any query, and the centroid of a list
+/// that they share with others does not tell.
+const LONG: f64 = 4.0;
+
+/// Most rows that are in no list for being long.
+const MOST_LONG: usize = 256;
+
+/// Sets the random numbers that choose the training set apart from those of others.
+const STREAM: u64 = u64::from_le_bytes(*b"training");
+
+/// The centroids, and what goes into the image of them.
+pub(super) struct Lists {
+    pub(super) space: Space,
+    pub(super) dim: usize,
+    /// Rows longer than this are long; of inner products.
+    long: f64,
+    /// nlist × dim: as decoded, so that a reader computes with the same numbers.
+    pub(super) centroids: Vec<f32>,
+    coded: Coded,
+    /// The section.
+    pub(super) stored: Vec<u8>,
+    /// Of product quantisation.
+    pub(super) codebooks: Option<Codebooks>,
+}
+
+/// The rows of a chunk in the space of lists.
+pub(super) struct Placed {
+    pub(super) values: Vec<f32>,
+    pub(super) places: Vec<space::Place>,
+}
+
+impl Lists {
+    /// Trains `nlist` centroids.
+    pub(super) fn train(
+        build: &Build<'_>,
+        live: &[u32],
+        nlist: usize,
+        codes: Codes,
+    ) -> Result<Self, IndexError> {
+        let dim = build.rows.dim();
+        let room = (build.memory / 2).max(LEAST_ROOM) / (6 * dim as u64 + 64);
+        let words = match codes {
+            Codes::Sq8 => 0,
+            Codes::Pq(shape) => shape.ksub() * pq::TRAINING_ROWS,
+        };
+        let count = nlist.saturating_mul(TRAINING_ROWS).max(words);
+        let count = count.min(room as usize).max(nlist).min(live.len());
+        let picks = Random::new(build.seed, STREAM).sample(live.len() as u64, count);
+        let picks: Vec<u32> = picks.into_iter().map(|pick| live[pick as usize]).collect();
+
+        let mut space = Space { metric: build.metric, exponent: 0, mean: Vec::new() };
+        let typical = picks.len().div_ceil(TYPICAL_ROWS).max(1);
+        let mut sizes = Vec::new();
+        for &pick in picks.iter().step_by(typical) {
+            sizes.push(space::largest(&space::widen(build.rows.rows(one(build, pick))?)));
+        }
+        sizes.retain(|size| *size > 0.0);
+        sizes.sort_by(f32::total_cmp);
+        space.exponent = Space::exponent(build.metric, sizes.get(sizes.len() / 2).copied().unwrap_or(0.0));
+
+        let chunks: Vec<Placed> =
+            picks.par_chunks(CHUNK).map(|rows| place(build, &space, rows)).collect::<Result<_, _>>()?;
+        let mut vectors = Vec::with_capacity(picks.len() * dim);
+        for chunk in chunks {
+            for (value, place) in chunk.values.chunks_exact(dim).zip(&chunk.places) {
+                if *place != space::Place::Giant {
+                    vectors.extend_from_slice(value);
+                }
+            }
+        }
+        if build.metric != Metric::InnerProduct && !vectors.is_empty() {
+            space.mean = mean(&vectors, dim);
+            vectors.par_chunks_mut(dim).for_each(|vector| {
+                vector.iter_mut().zip(&space.mean).for_each(|(value, mean)| *value -= mean);
+            });
+        } else if build.metric != Metric::InnerProduct {
+            space.mean = vec![0.0; dim];
+        }
+        let mut norms: Vec<f64> =
+            vectors.par_chunks(dim).map(|vector| reference::dot(vector, vector)).collect();
+        norms.retain(|norm| *norm > 0.0);
+        norms.sort_by(f64::total_cmp);
+        let typical = norms.get(norms.len() / 2).map_or(f64::INFINITY, |norm| norm.sqrt());
+        let long = if build.metric == Metric::InnerProduct { LONG * typical } else { f64::INFINITY };
+
+        let rounds = kmeans::ROUNDS as u64;
+        let step = |round| build.step("training", round, rounds);
+        let trained = kmeans::train(&vectors, dim, nlist, build.seed, &step)?;
+        let mut lists = Self::of_centroids(space, dim, long, &trained);
+        if let Codes::Pq(shape) = codes {
+            lists.codebooks = Some(lists.train_codebooks(vectors, shape, build.seed));
+            build.step("training codewords", 1, 1)?;
+        }
+        Ok(lists)
+    }
+
+    /// Trains codewords with what is left of some of the training set.
+    fn train_codebooks(&self, mut vectors: Vec<f32>, shape: pq::Shape, seed: u64) -> Codebooks {
+        let (dim, wanted) = (self.dim, shape.ksub() * pq::TRAINING_ROWS);
+        let count = vectors.len() / dim;
+        // Evenly over the set, which is in the order of the rows.
+        for to in 0..count.min(wanted) {
+            let from = if count > wanted { to * count / wanted } else { to };
+            vectors.copy_within(from * dim..(from + 1) * dim, to * dim);
+        }
+        vectors.truncate(count.min(wanted) * dim);
+        let assigned = kmeans::assign(&kmeans::code(&vectors, dim), &self.coded);
+        for (vector, list) in vectors.chunks_exact_mut(dim).zip(assigned) {
+            if list != kmeans::NONE {
+                let centroid = &self.centroids[list as usize * dim..][..dim];
+                vector.iter_mut().zip(centroid).for_each(|(value, centre)| *value -= centre);
+            }
+        }
+        Codebooks::train(shape, &vectors, seed)
+    }
+
+    /// Codes the centroids, and computes with the decoded ones from here on.
+    fn of_centroids(space: Space, dim: usize, long: f64, trained: &[f32]) -> Self {
+        let mut coder = Coder::default();
+        let (codes, rows) = coder.code(trained, dim);
+        let blocks = dim.div_ceil(LANE_SPAN);
+        let mut centroids = vec![0.0; trained.len()];
+        let mut terms = Vec::with_capacity(rows.len());
+        for ((codes, row), centroid) in
+            codes.chunks_exact(blocks).zip(rows).zip(centroids.chunks_exact_mut(dim))
+        {
+            sq8::decode(codes, row.scale, row.offset, centroid);
+            let square = reference::dot(centroid, centroid) as f32;
+            let constant = if space.metric == Metric::InnerProduct { 0.0 } else { square };
+            terms.push([row.scale, row.offset, constant]);
+        }
+        let shape = Shape::centroids(terms.len(), dim);
+        let mut stored = vec![0; shape.bytes() as usize];
+        stored[..shape.codes() as usize].copy_from_slice(codes.as_bytes());
+        for (row, terms) in terms.iter().enumerate() {
+            shape.put_terms(&mut stored, row, terms);
+        }
+        let coded = kmeans::code(&centroids, dim);
+        Self { space, dim, long, coded, centroids, stored, codebooks: None }
+    }
+
+    /// Number of lists.
+    pub(super) fn count(&self) -> usize {
+        self.centroids.len() / self.dim
+    }
+
+    /// The list of each of `live`, [`kmeans::NONE`] for giants and the longest of the long rows; and these.
+    pub(super) fn assign(&self, build: &Build<'_>, live: &[u32]) -> Result<(Vec<u32>, Vec<u32>), IndexError> {
+        let mut assigned = vec![kmeans::NONE; live.len()];
+        let done = std::sync::atomic::AtomicU64::new(0);
+        let chunks = assigned.par_chunks_mut(CHUNK).zip(live.par_chunks(CHUNK)).enumerate();
+        let long = chunks.map(|(chunk, (assigned, rows))| {
+            let placed = place(build, &self.space, rows)?;
+            let coded = Coded::of_floats(&placed.values, self.dim, Metric::L2);
+            assigned.copy_from_slice(&kmeans::assign(&coded, &self.coded));
+            for (assigned, place) in assigned.iter_mut().zip(&placed.places) {
+                if *place == space::Place::Giant {
+                    *assigned = kmeans::NONE;
+                }
+            }
+            let count = rows.len() as u64;
+            let done = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed) + count;
+            build.step("assigning rows to lists", done, live.len() as u64)?;
+            Ok(self.long_ones(chunk * CHUNK, &placed))
+        });
+        let mut long: Vec<(u64, usize)> = long.collect::<Result<Vec<_>, IndexError>>()?.concat();
+        long.sort_unstable_by_key(|(norm, at)| (std::cmp::Reverse(*norm), *at));
+        long.iter().take(MOST_LONG).for_each(|(_, at)| assigned[*at] = kmeans::NONE);
+        let giants = live.iter().zip(&assigned).filter(|(_, list)| **list == kmeans::NONE);
+        let giants = giants.map(|(row, _)| *row).collect();
+        Ok((assigned, giants))
+    }
+
+    /// The norms, as bits, which have their order, and the indices of long rows of a chunk that begins at `start`.
+    fn long_ones(&self, start: usize, placed: &Placed) -> Vec<(u64, usize)> {
+        if self.long == f64::INFINITY {
+            return Vec::new();
+        }
+        let norms = placed.values.chunks_exact(self.dim).map(|value| reference::dot(value, value).sqrt());
+        norms
+            .zip(start..)
+            .filter(|(norm, _)| *norm > self.long)
+            .map(|(norm, at)| (norm.to_bits(), at))
+            .collect()
+    }
+}
+
+/// The mean of vectors, each number rounded once.
+fn mean(vectors: &[f32], dim: usize) -> Vec<f32> {
+    let mut sums = vec![0f64; dim];
+    for vector in vectors.chunks_exact(dim) {
+        sums.iter_mut().zip(vector).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+    let share = dim as f64 / vectors.len() as f64;
+    sums.into_iter().map(|sum| (sum * share) as f32).collect()
+}
+
+/// The row `row` of the image, in the collection.
+fn one(build: &Build<'_>, row: u32) -> Range<u64> {
+    let row = build.first_row + u64::from(row);
+    row..row + 1
+}
+
+/// The rows `rows` of the image, ascending, in the space of lists.
+pub(super) fn place(build: &Build<'_>, space: &Space, rows: &[u32]) -> Result<Placed, IndexError> {
+    let dim = build.rows.dim();
+    let mut placed = Placed { values: Vec::with_capacity(rows.len() * dim), places: Vec::new() };
+    let mut values = Vec::new();
+    for run in rows.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
+        let range = one(build, run[0]);
+        let vectors = build.rows.rows(range.start..range.start + run.len() as u64)?;
+        placed.places.extend(space.rows(vectors, &mut values));
+        placed.values.extend_from_slice(&values);
+    }
+    Ok(placed)
+}
