@@ -21,7 +21,7 @@ BIN_TOOLS := vexfs-import vexfs-query vexfs-bench
 TOOLS := $(SBIN_TOOLS) $(BIN_TOOLS)
 PACKAGES := $(foreach tool,$(TOOLS),--package $(subst .,-,$(tool)))
 
-.PHONY: all help deps build test demo lint generate fuzz bench install uninstall
+.PHONY: all help deps build test test-vm demo lint generate fuzz bench install uninstall
 
 all: build
 
@@ -29,6 +29,7 @@ help:
 	@echo 'make deps       install what the build needs (root), or say what to install'
 	@echo 'make build      build the tools, optimised'
 	@echo 'make test       build and run all tests'
+	@echo 'make test-vm    the tools on failing disks of a virtual machine (qemu-system-x86, dmsetup, busybox-static)'
 	@echo 'make demo       see the tools at work on an image'
 	@echo 'make lint       formatting, clippy, shell scripts, generated files'
 	@echo 'make generate   write man pages and completions from the flags'
@@ -45,6 +46,9 @@ build: deps
 test: deps
 	$(CARGO) test --locked --workspace
 
+test-vm: deps
+	tests/vm/run.sh
+
 demo: build
 	demo/run.sh
 
@@ -56,7 +60,7 @@ lint: deps
 	then echo 'shellcheck $(SCRIPTS)'; shellcheck $(SCRIPTS); \
 	else echo 'skipped: shellcheck is not installed'; fi
 
-SCRIPTS = .ci/run .ci/deps $(wildcard demo/*.sh benches/*.sh)
+SCRIPTS = .ci/run .ci/deps $(wildcard demo/*.sh benches/*.sh tests/vm/*.sh)
 
 generate: deps
 	$(CARGO) run --locked --quiet --package xtask -- generate
