@@ -2,7 +2,7 @@ complete -c vexfs-dump -s d -l device -d 'Block device, image file, LABEL=… or
 complete -c vexfs-dump -l offset -d 'Byte of the device at which the filesystem begins' -r
 complete -c vexfs-dump -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
 complete -c vexfs-dump -s b -l superblock -d 'Block of the backup superblock to use instead of the primary' -r
-complete -c vexfs-dump -s o -l output -d 'For export: array to write, .npy; for map: picture, .svg or .png' -r -F
+complete -c vexfs-dump -s o -l output -d 'For export: file of vectors to write; for map: picture, .svg or .png' -r -F
 complete -c vexfs-dump -l ids -d 'For export: file for the ids or keys of the rows, one to a line' -r -F
 complete -c vexfs-dump -s R -l recursive -d 'For ls: list directories below PATH as well'
 complete -c vexfs-dump -l prometheus -d 'For health: the text format of Prometheus, for a textfile collector'

@@ -23,12 +23,16 @@ _vexfs__import() {
 
     case "${cmd}" in
         vexfs__import)
-            opts="-d -c -p -q -v -h -V --device --offset --collection --ids --keys --dtype --metric --normalize --index --file --parents --threads --memory --quiet --verbose --json --help --version"
+            opts="-d -c -p -q -v -h -V --format --device --offset --collection --ids --keys --dtype --metric --normalize --index --file --parents --threads --memory --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "npy text jsonl fvecs bvecs ivecs fbin u8bin i8bin ibin" -- "${cur}"))
+                    return 0
+                    ;;
                 --device)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

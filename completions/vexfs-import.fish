@@ -1,3 +1,13 @@
+complete -c vexfs-import -l format -d 'Format of the files [default: what they look like]' -r -f -a "npy\t''
+text\t''
+jsonl\t''
+fvecs\t''
+bvecs\t''
+ivecs\t''
+fbin\t''
+u8bin\t''
+i8bin\t''
+ibin\t''"
 complete -c vexfs-import -s d -l device -d 'Block device, image file, LABEL=… or UUID=… [env: VEXFS_DEVICE]' -r
 complete -c vexfs-import -l offset -d 'Byte of the device at which the filesystem begins' -r
 complete -c vexfs-import -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r

@@ -23,12 +23,16 @@ _vexfs__query() {
 
     case "${cmd}" in
         vexfs__query)
-            opts="-d -c -k -o -q -v -h -V --device --offset --collection --k --radius --vector --id --index --exact --recall --ef --nprobe --probes --rerank --threads --ground-truth --stats --output --quiet --verbose --json --help --version"
+            opts="-d -c -k -o -q -v -h -V --format --device --offset --collection --k --radius --vector --id --index --exact --recall --ef --nprobe --probes --rerank --threads --ground-truth --stats --output --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "npy text jsonl fvecs bvecs ivecs fbin u8bin i8bin ibin" -- "${cur}"))
+                    return 0
+                    ;;
                 --device)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -1,3 +1,13 @@
+complete -c vexfs-query -l format -d 'Format of the queries [default: what they look like]' -r -f -a "npy\t''
+text\t''
+jsonl\t''
+fvecs\t''
+bvecs\t''
+ivecs\t''
+fbin\t''
+u8bin\t''
+i8bin\t''
+ibin\t''"
 complete -c vexfs-query -s d -l device -d 'Block device, image file, LABEL=… or UUID=… [env: VEXFS_DEVICE]' -r
 complete -c vexfs-query -l offset -d 'Byte of the device at which the filesystem begins' -r
 complete -c vexfs-query -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
@@ -12,7 +22,7 @@ complete -c vexfs-query -l nprobe -d 'Inverted lists (ivf, ivf-pq) that are visi
 complete -c vexfs-query -l probes -d 'Buckets that hashing (lsh) visits in each table, on average' -r
 complete -c vexfs-query -l rerank -d 'Candidates found by codes that are compared by their vectors' -r
 complete -c vexfs-query -l threads -d 'Threads that work at the same time [default: one per processor]' -r
-complete -c vexfs-query -l ground-truth -d 'True neighbours of the queries, to measure recall: a .npy array' -r -F
+complete -c vexfs-query -l ground-truth -d 'True neighbours of the queries, to measure recall: an array of integers' -r -F
 complete -c vexfs-query -s o -l output -d 'Form of the result [default: table]' -r -f -a "table\t'A table for people'
 jsonl\t'A line of JSON per query; the same as --json'
 csv\t'Comma-separated values: query, rank, id, distance'

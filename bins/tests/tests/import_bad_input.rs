@@ -37,7 +37,7 @@ fn files_that_are_no_vectors_are_refused_before_a_byte_is_written() {
         ("deep.npy", &deep, "shape (2, 2, 2)"),
         ("header.npy", &header, "malformed npy header"),
         ("magic.npy", &whole[..8], "header"),
-        ("empty.npy", &[], "is empty; expected an npy array or a text of vectors"),
+        ("empty.npy", &[], "is empty; expected vectors"),
         ("model.pt", b"PK\x03\x04........", "looks like a zip archive"),
         ("data.h5", b"\x89HDF\r\n\x1a\n....", "looks like an HDF5 file"),
         ("noise", &[0xFE; 300], "binary data of no known format"),

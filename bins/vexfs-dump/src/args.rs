@@ -57,10 +57,11 @@ pub struct Args {
     #[arg(short = 'R', long)]
     pub recursive: bool,
 
-    /// For export: array to write, .npy; for map: picture, .svg or .png
+    /// For export: file of vectors to write; for map: picture, .svg or .png
     ///
-    /// Of an array the name ends in .npy. A file that exists is replaced when all rows are written. Rows of bf16 become a two-byte void type,
-    /// rows of b1 packed bytes.
+    /// The name of a file of vectors tells its format: .npy takes rows of every type, bf16 as a two-byte void type, b1 as packed bytes; .fvecs and
+    /// .fbin hold f32, which every type but b1 is widened to exactly; .bvecs and .u8bin hold u8 and packed b1, .i8bin i8. A file
+    /// that exists is replaced when all rows are written.
     #[arg(short = 'o', long = "output", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output_file: Option<PathBuf>,
 

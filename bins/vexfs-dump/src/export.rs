@@ -1,4 +1,4 @@
-//! `export`: the vectors of a collection as a NumPy array, and how they are called as a text.
+//! `export`: the vectors of a collection as a file of vectors, and how they are called as a text.
 
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
@@ -10,13 +10,13 @@ use anyhow::Context;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 use vexfs_cli::output::json::Schema;
-use vexfs_cli::{Interrupted, Unit, signals};
+use vexfs_cli::{Interrupted, Unit, Usage, signals};
 use vexfs_format::codes::DType;
 use vexfs_fs::FsError;
 use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::ids::{Identities, Identity};
 use vexfs_fs::collection::rows::{Deletions, Rows};
-use vexfs_io::{ArraySpec, NpyWriter, TargetType};
+use vexfs_io::{OutputFormat, RowName, RowWriter, TargetType};
 
 use crate::dump::Dump;
 
@@ -38,8 +38,10 @@ struct Exported {
 
 /// What the rows go to.
 struct Sink<'a> {
-    npy: NpyWriter<BufWriter<File>>,
-    names: Option<(BufWriter<File>, &'a Identities)>,
+    vectors: Box<dyn RowWriter>,
+    names: Option<BufWriter<File>>,
+    /// How rows are called, if that goes to either.
+    identities: Option<&'a Identities>,
     written: u64,
     damaged: u64,
 }
@@ -53,27 +55,39 @@ struct Pending<'p> {
 /// Writes the rows of collection `name` that are not deleted to `file`, in their order, and their ids or keys to `ids`.
 ///
 /// A row that is damaged is named and left out.
-pub(crate) fn run(dump: &mut Dump<'_>, name: &str, file: &Path, ids: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(
+    dump: &mut Dump<'_>,
+    name: &str,
+    (file, format): (&Path, OutputFormat),
+    ids: Option<&Path>,
+) -> anyhow::Result<()> {
     // The files that are not complete are removed on the way out.
     signals::catch().context("cannot catch signals")?;
     let collection = Collection::open(&dump.volume, name)?;
     let deletions = collection.deletions(&dump.volume)?;
     let rows = collection.open_rows(&dump.volume)?;
-    let identities = ids.map(|_| collection.identities(&dump.volume)).transpose()?;
     let dtype = collection.desc.dtype();
-    let spec = ArraySpec::packed(target_type(dtype), collection.dim());
+    let target = target_type(dtype);
+    if !format.holds(target) {
+        let shown = file.display();
+        return Err(
+            Usage::new(format!("'{shown}' cannot hold rows of {dtype}; .npy holds every type")).into()
+        );
+    }
 
     let array = Pending::create(file)?;
     let names = ids.map(Pending::create).transpose()?;
     let buffered = |file: &Pending<'_>| -> anyhow::Result<BufWriter<File>> {
         Ok(BufWriter::with_capacity(256 << 10, file.file.reopen()?))
     };
+    let vectors =
+        format.writer(array.file.reopen()?, &file.display().to_string(), target, collection.dim())?;
+    let are_named = vectors.takes_names() || names.is_some();
+    let identities = are_named.then(|| collection.identities(&dump.volume)).transpose()?;
     let mut sink = Sink {
-        npy: NpyWriter::counting(buffered(&array)?, &file.display().to_string(), spec)?,
-        names: match (&names, &identities) {
-            (Some(names), Some(identities)) => Some((buffered(names)?, identities)),
-            _ => None,
-        },
+        vectors,
+        names: names.as_ref().map(buffered).transpose()?,
+        identities: identities.as_ref(),
         written: 0,
         damaged: 0,
     };
@@ -99,8 +113,8 @@ pub(crate) fn run(dump: &mut Dump<'_>, name: &str, file: &Path, ids: Option<&Pat
         dim: collection.dim(),
         dtype: dtype.name(),
     };
-    sink.npy.finish()?;
-    if let Some((mut names, _)) = sink.names {
+    sink.vectors.finish()?;
+    if let Some(mut names) = sink.names {
         names.flush()?;
     }
     array.complete()?;
@@ -123,23 +137,24 @@ impl Sink<'_> {
         deletions: &Deletions,
         range: Range<u64>,
     ) -> anyhow::Result<()> {
-        let mut good = Vec::new();
+        let mut good: Vec<u64> = Vec::new();
         let mut bad: Vec<(Range<u64>, FsError)> = Vec::new();
-        match (rows.bytes(range.clone()), deletions.words()) {
-            (Ok(bytes), None) => {
-                self.npy.write_rows(bytes)?;
+        let mut packed = Vec::new();
+        match rows.bytes(range.clone()) {
+            Ok(bytes) if deletions.words().is_none() => {
                 good.extend(range);
+                self.write(bytes, &good)?;
             }
-            (Ok(bytes), Some(_)) => {
+            Ok(bytes) => {
                 for (row, bytes) in range.zip(bytes.chunks_exact(rows.row_bytes() as usize)) {
                     if !deletions.contains(row) {
-                        self.npy.write_rows(bytes)?;
+                        packed.extend_from_slice(bytes);
                         good.push(row);
                     }
                 }
+                self.write(&packed, &good)?;
             }
-            (Err(_), _) => {
-                let mut packed = Vec::new();
+            Err(_) => {
                 let keep = |row, bytes: &[u8]| {
                     if !deletions.contains(row) {
                         packed.extend_from_slice(bytes);
@@ -152,18 +167,10 @@ impl Sink<'_> {
                     _ => bad.push((row..row + 1, error)),
                 };
                 rows.salvage(range, keep, leave_out);
-                self.npy.write_rows(&packed)?;
+                self.write(&packed, &good)?;
             }
         }
         self.written += good.len() as u64;
-        if let Some((file, identities)) = &mut self.names {
-            for row in good {
-                match identities.identity(row)? {
-                    Identity::Id(id) => writeln!(file, "{id}")?,
-                    Identity::Key(key) => writeln!(file, "{key}")?,
-                }
-            }
-        }
         for (run, error) in bad {
             self.damaged += run.end - run.start;
             match run.end - run.start {
@@ -172,6 +179,33 @@ impl Sink<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes rows, given with their numbers, and how they are called.
+    fn write(&mut self, bytes: &[u8], rows: &[u64]) -> anyhow::Result<()> {
+        let Some(identities) = self.identities else {
+            return Ok(self.vectors.write_rows(bytes, &[])?);
+        };
+        let identities: Vec<Identity> =
+            rows.iter().map(|&row| identities.identity(row)).collect::<Result<_, _>>()?;
+        let names: Vec<RowName<'_>> = identities.iter().map(row_name).collect();
+        self.vectors.write_rows(bytes, &names)?;
+        if let Some(file) = &mut self.names {
+            for name in names {
+                match name {
+                    RowName::Id(id) => writeln!(file, "{id}")?,
+                    RowName::Key(key) => writeln!(file, "{key}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn row_name(identity: &Identity) -> RowName<'_> {
+    match identity {
+        Identity::Id(id) => RowName::Id(*id),
+        Identity::Key(key) => RowName::Key(key),
     }
 }
 

@@ -49,7 +49,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         What::Map(file) => map::show(&mut dump, file.as_deref())?,
         What::Health { prometheus } => health::show(&mut dump, *prometheus)?,
         What::Udev => udev::show(&mut dump)?,
-        What::Export { file, ids } => export::run(&mut dump, args.collection.name(), file, ids.as_deref())?,
+        What::Export { file, format, ids } => {
+            export::run(&mut dump, args.collection.name(), (file, *format), ids.as_deref())?;
+        }
     }
     dump.finish()
 }

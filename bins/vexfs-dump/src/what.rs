@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use vexfs_cli::{DeviceSpec, Usage};
+use vexfs_io::OutputFormat;
 
 use crate::args::Args;
 
@@ -52,6 +53,8 @@ pub enum What {
     Export {
         /// The file they go to.
         file: PathBuf,
+        /// Its format, by the ending of its name.
+        format: OutputFormat,
         /// The file their ids or keys go to.
         ids: Option<PathBuf>,
     },
@@ -151,11 +154,12 @@ fn what(operands: &[OsString], args: &Args) -> Result<What, Usage> {
             What::Ls { path, recursive: args.recursive }
         }
         "export" => {
-            let file = args.output_file.clone().ok_or_else(|| Usage::new("'export' needs -o FILE.npy"))?;
-            if file.extension().is_none_or(|extension| extension != "npy") {
-                return Err(Usage::new(format!("'{}' does not end in .npy", file.display())));
-            }
-            none(What::Export { file, ids: args.ids.clone() })?
+            let file = args.output_file.clone().ok_or_else(|| Usage::new("'export' needs -o FILE"))?;
+            let format = OutputFormat::of(&file).ok_or_else(|| {
+                let endings = OutputFormat::endings();
+                Usage::new(format!("'{}' ends in none of {endings}", file.display()))
+            })?;
+            none(What::Export { file, format, ids: args.ids.clone() })?
         }
         _ => return Err(Usage::new(format!("'{word}' is not one of {}", WORDS.join(", ")))),
     };
@@ -227,7 +231,8 @@ mod tests {
         assert_eq!(what_of("/img ls -R /models"), What::Ls { path: "/models".into(), recursive: true });
         assert_eq!(what_of("/img cat /README"), What::Cat("/README".into()));
         assert_eq!(what_of("/img get item-7 -c items"), What::Get("item-7".into()));
-        let export = What::Export { file: "x.npy".into(), ids: Some("x.ids".into()) };
+        let export =
+            What::Export { file: "x.npy".into(), format: OutputFormat::Npy, ids: Some("x.ids".into()) };
         assert_eq!(what_of("/img export -c items -o x.npy --ids x.ids"), export);
         assert_eq!(what_of("/img map -o x.svg"), What::Map(Some("x.svg".into())));
         assert_eq!(what_of("/img health --prometheus"), What::Health { prometheus: true });
@@ -251,12 +256,12 @@ mod tests {
             "/img super 1",
             "/img stat /a /b",
             "/img export",
-            "/img export -o x.h5",
             "/img map -o x.npy",
             "/img map -o x.svg --json",
             "/img health --prometheus --json",
             "/img super --prometheus",
             "/img udev x",
+            "/img export -o x.pickle",
             "/img super --ids x.ids",
             "/img cat /a --json",
             "/img super -R",

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueHint};
 use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs, dtype, metric};
 use vexfs_cli::size::parse_size;
 use vexfs_format::codes::{DType, Metric};
 use vexfs_fs::index::IndexRequest;
+use vexfs_io::Format;
 
 /// Store vectors and files in a VexFS
 ///
-/// Appends the rows of each FILE, a NumPy .npy array of n rows by d dimensions, to a collection. Either all rows of a file are
+/// Appends the rows of each FILE, such as a NumPy .npy array of n rows by d dimensions, to a collection. Either all rows of a file are
 /// stored or none: a file with a NaN, an infinity or a wrong dimension, or one that is cut short, changes nothing.
 ///
 /// A collection that does not exist is created from the data. Without -c the rows go to the collection 'vectors', which
@@ -23,12 +25,19 @@ use vexfs_fs::index::IndexRequest;
     override_usage = "vexfs-import [OPTIONS] FILE...\n       vexfs-import [OPTIONS] --file SRC DEST"
 )]
 pub struct Args {
-    /// Files of vectors: .npy arrays with a row per vector, or texts with a line
+    /// Files of vectors: .npy, .fvecs, .fbin and more, or texts with a line each
     ///
-    /// A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
-    /// standard input.
+    /// Arrays of numpy (npy), fvecs and bvecs, fbin, u8bin and i8bin, or text. A line of text is numbers with commas or spaces
+    /// between them, a JSON array, or a JSON object with the key 'vector'. - is standard input.
     #[arg(value_name = "FILE", required_unless_present = "file", value_hint = ValueHint::FilePath)]
     pub vectors: Vec<PathBuf>,
+
+    /// Format of the files [default: what they look like]
+    ///
+    /// Needed for what has neither a magic number nor a telling name, such as fvecs on standard input. jsonl is another name for
+    /// text.
+    #[arg(long, value_name = "FORMAT", value_parser = format_names(), requires = "vectors")]
+    pub format: Option<Format>,
 
     #[command(flatten)]
     #[allow(missing_docs)] // the fragment says what it is
@@ -114,6 +123,11 @@ fn index(text: &str) -> Result<IndexRequest, String> {
 
 /// Memory for rows under way when nobody says: a few steps of the size that devices are fast at.
 const ROW_MEMORY: u64 = 256 << 20;
+
+/// Takes the names of the formats.
+fn format_names() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::names()).try_map(|name| name.parse::<Format>())
+}
 
 impl Args {
     /// Bytes for rows under way.

@@ -136,7 +136,7 @@ fn agrees<T: PartialEq + std::fmt::Display>(
 fn open_file(args: &Args, path: &Path, target: Option<TargetType>) -> anyhow::Result<Box<dyn RowSource>> {
     // Half for the slabs of a column-major file; the rest for the rows under way.
     let memory = usize::try_from(args.row_memory() / 2).unwrap_or(usize::MAX);
-    let options = OpenOptions { target, memory, ..OpenOptions::default() };
+    let options = OpenOptions { format: args.format, target, memory, ..OpenOptions::default() };
     let path = path.to_owned();
     Ok(wait_for(UNTOUCHED, move || vexfs_io::open(&path, &options))??)
 }

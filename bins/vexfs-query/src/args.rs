@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum, ValueHint};
 use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs};
 use vexfs_fs::search::{Choice, Effort, Limit, Request};
+use vexfs_io::Format;
 
 /// Neighbours per query without `-k`: what a person reads.
 pub const DEFAULT_K: u32 = 10;
@@ -16,12 +18,19 @@ pub const DEFAULT_K: u32 = 10;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "vexfs-query", bin_name = "vexfs-query", version)]
 pub struct Args {
-    /// File of queries: .npy, a row per query, or text, a line per query [default: -]
+    /// File of queries: a row per query, or text, a line per query [default: -]
     ///
-    /// A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
+    /// Arrays of numpy (npy), fvecs and bvecs, fbin, u8bin and i8bin, or text. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
     /// standard input: queries are answered as they come.
     #[arg(value_name = "QUERIES", value_hint = ValueHint::FilePath, conflicts_with_all = ["vector", "id"])]
     pub queries: Option<PathBuf>,
+
+    /// Format of the queries [default: what they look like]
+    ///
+    /// Needed for what has neither a magic number nor a telling name, such as fvecs on standard input. jsonl is another name for
+    /// text.
+    #[arg(long, value_name = "FORMAT", value_parser = format_names(), conflicts_with_all = ["vector", "id"])]
+    pub format: Option<Format>,
 
     #[command(flatten)]
     #[allow(missing_docs)] // the fragment says what it is
@@ -102,9 +111,9 @@ pub struct Args {
     #[allow(missing_docs)] // the fragment says what it is
     pub threads: ThreadsArgs,
 
-    /// True neighbours of the queries, to measure recall: a .npy array
+    /// True neighbours of the queries, to measure recall: an array of integers
     ///
-    /// A row of ids for each query, nearest first, at least K of them; without explicit ids these are row numbers from 0. The
+    /// A .npy, .ivecs or .ibin file. A row of ids for each query, nearest first, at least K of them; without explicit ids these are row numbers from 0. The
     /// recall goes to standard error, with --stats as one of its figures. A neighbour as near as the true K-th counts as found.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ground_truth: Option<PathBuf>,
@@ -141,6 +150,11 @@ pub enum Form {
 fn finite(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite());
     number.ok_or_else(|| "is not a number".to_owned())
+}
+
+/// Takes the names of the formats.
+fn format_names() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::names()).try_map(|name| name.parse::<Format>())
 }
 
 impl Args {

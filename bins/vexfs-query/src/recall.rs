@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use vexfs_ann::Neighbor;
 use vexfs_fs::search::Searcher;
-use vexfs_io::{Matrix, read_matrix_u64};
+use vexfs_io::{Matrix, OpenOptions, read_matrix_u64};
 
 use crate::source::Batch;
 
@@ -27,7 +27,7 @@ pub(crate) struct GroundTruth {
 impl GroundTruth {
     pub(crate) fn open(path: &Path, k: usize, searcher: &Searcher) -> anyhow::Result<Self> {
         let name = path.display().to_string();
-        let ids = read_matrix_u64(path)?;
+        let ids = read_matrix_u64(path, &OpenOptions::default())?;
         if ids.columns < k {
             bail!("{name}: has {} neighbours for each query, and -k asks for {k}", ids.columns);
         }

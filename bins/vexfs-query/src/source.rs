@@ -1,8 +1,6 @@
 //! Where queries come from: a file, a stream, the command line, or a stored row.
 
-use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -10,7 +8,7 @@ use vexfs_ann::{Neighbor, Queries};
 use vexfs_cli::Report;
 use vexfs_fs::search::{Limit, Searcher};
 use vexfs_fs::{FsError, Result as FsResult};
-use vexfs_io::{OpenOptions, RowSource, TargetType, parse_vector};
+use vexfs_io::{OpenOptions, RowSource, TargetType, is_regular_file, parse_vector};
 
 use crate::args::Args;
 use crate::stream::Stream;
@@ -75,11 +73,16 @@ impl QuerySource {
         if path == Path::new("-") && io::stdin().is_terminal() {
             report.message("a query per line, then Enter; Ctrl-D ends");
         }
-        let options = OpenOptions { target: Some(target), single_vector: true, ..OpenOptions::default() };
+        let options = OpenOptions {
+            format: args.format,
+            target: Some(target),
+            single_vector: true,
+            ..OpenOptions::default()
+        };
         let rows = vexfs_io::open(path, &options)?;
         let hit_bytes = answer_len(args.limit(), searcher).saturating_mul(size_of::<Neighbor>()).max(1);
         let most = rows.rows_within(BATCH_BYTES).min(BATCH_QUERIES).min(ANSWER_BYTES / hit_bytes).max(1);
-        let origin = if is_file(path) {
+        let origin = if is_regular_file(path) {
             Origin::File { rows, most }
         } else {
             Origin::Stream(Stream::start(rows, most)?)
@@ -122,16 +125,6 @@ impl QuerySource {
 /// Most neighbours that one query can have.
 pub(crate) fn answer_len(limit: Limit, searcher: &Searcher) -> usize {
     usize::try_from(searcher.rows().len()).unwrap_or(usize::MAX).min(limit.k)
-}
-
-/// Whether all of the input is there, so that reading does not wait.
-fn is_file(path: &Path) -> bool {
-    let metadata = if path == Path::new("-") {
-        io::stdin().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata())
-    } else {
-        path.metadata()
-    };
-    metadata.is_ok_and(|metadata| metadata.is_file())
 }
 
 impl Batch {

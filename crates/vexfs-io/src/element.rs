@@ -134,6 +134,11 @@ impl TargetType {
         }
     }
 
+    /// Elements of [`stored_as`](Self::stored_as) in a row of `dim` components.
+    pub fn stored_columns(self, dim: usize) -> usize {
+        if self == TargetType::B1 { self.row_bytes(dim) } else { dim }
+    }
+
     /// The values it can hold, as a phrase for messages.
     pub(crate) fn range(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::element::{ElementType, TargetType};
+use crate::format::Format;
 use crate::probe::Content;
 
 /// A failure to read or write a vector file: the file, the [`Place`] in it and the [`Problem`].
@@ -212,6 +213,45 @@ pub enum Problem {
         promised: u64,
         /// Length in bytes that is there; unknown for a stream.
         found: Option<u64>,
+    },
+    /// A row of an fvecs, bvecs or ivecs file that is not all there.
+    #[error("ends after {found} of {expected} bytes: the file is cut short, or not of this format")]
+    RowCut {
+        /// Bytes of the row that are there.
+        found: usize,
+        /// Bytes of a row.
+        expected: usize,
+    },
+    /// A first row of an fvecs, bvecs or ivecs file that cannot be.
+    #[error("claims {dim} components; expected 1 to 1048576")]
+    VecsDim {
+        /// The number as found.
+        dim: i32,
+    },
+    /// A row of an fvecs, bvecs or ivecs file that has another length than the rows before it.
+    #[error("claims {found} components, those before have {expected}")]
+    VecsRow {
+        /// The number as found.
+        found: i32,
+        /// Components of the first row.
+        expected: usize,
+    },
+    /// A file of big-ann-benchmarks that ends within its first two numbers.
+    #[error("has {found} bytes, not the 8 of its two numbers of rows and components")]
+    BinHeader {
+        /// Bytes that are there.
+        found: usize,
+    },
+    /// A part of a file whose name is no text.
+    #[error("the name behind the colon is not UTF-8")]
+    PartText,
+    /// A part of a file that has none.
+    #[error("has no part `{part}`: {format} holds one array")]
+    NoParts {
+        /// The part that was named, shortened.
+        part: String,
+        /// The format of the file.
+        format: Format,
     },
     /// A NaN or an infinity.
     #[error("{value}; vectors hold finite numbers only")]

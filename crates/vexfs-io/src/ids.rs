@@ -4,10 +4,12 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{IoError, Problem, excerpt};
+use crate::format::Format;
+use crate::input::Input;
+use crate::integers::Integers;
 use crate::lines::Lines;
-use crate::npy::{ArrayReader, Axes, Input, Integers};
-use crate::probe::NPY_MAGIC;
-use crate::source::{Opened, peek, read_start};
+use crate::raw::Axes;
+use crate::source::{OpenOptions, open_raw};
 
 /// A line holds one number of at most 20 digits; the rest is room for white space.
 const MAX_LINE_BYTES: usize = 256;
@@ -26,20 +28,13 @@ pub struct IdReader {
 }
 
 impl IdReader {
-    /// Opens an npy array `(n,)` of an integer type, or a text with an integer per line; `-` is standard input.
+    /// Opens an array `(n,)` of an integer type, or a text with an integer per line; `-` is standard input.
     ///
     /// # Errors
     /// Those of the system; for an array, a header that is malformed, not `(n,)` or not of an integer type, and a file that
     /// is shorter or longer than it says.
     pub fn open(path: &Path) -> Result<IdReader, IoError> {
-        let (input, name) = Opened::path(path)?;
-        match input {
-            Opened::Stream(stream) => Self::from_stream(stream, &name),
-            Opened::File(file) if read_start(&file, &name)?.starts_with(NPY_MAGIC) => {
-                Self::array(Input::File(Box::new(file)), &name)
-            }
-            Opened::File(file) => Ok(Self::text(file, &name)),
-        }
+        Self::from_input(Input::open(path)?)
     }
 
     /// Reads the ids in a stream, which `name` stands for in messages.
@@ -47,16 +42,23 @@ impl IdReader {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_stream(stream: impl Read + Send + 'static, name: &str) -> Result<IdReader, IoError> {
-        let (start, stream) = peek(stream, name)?;
-        if start.starts_with(NPY_MAGIC) {
-            return Self::array(Input::Stream(Box::new(stream)), name);
-        }
-        Ok(Self::text(stream, name))
+        Self::from_input(Input::from_stream(stream, name))
     }
 
-    fn array(input: Input, name: &str) -> Result<IdReader, IoError> {
-        let ids = Integers::new(ArrayReader::open(input, name, Axes::List, false, 0)?)?;
-        Ok(IdReader { expected: Some(ids.rows()), ids: Box::new(ids), delivered: 0, failed: false })
+    fn from_input(mut input: Input) -> Result<IdReader, IoError> {
+        let format = match input.format(None) {
+            Ok(format) => format,
+            // No line is no id; anything else that is no array may be a text whose first bad line tells more.
+            Err(error) if matches!(error.problem(), Problem::System { .. }) => return Err(error),
+            Err(_) => Format::Text,
+        };
+        if format == Format::Text {
+            input.refuse_part(format)?;
+            let name = input.name.clone();
+            return Ok(Self::text(input.into_stream()?.0, &name));
+        }
+        let ids = Integers::new(open_raw(input, format, Axes::List, &OpenOptions::default())?)?;
+        Ok(IdReader { expected: ids.rows(), ids: Box::new(ids), delivered: 0, failed: false })
     }
 
     fn text(stream: impl Read + Send + 'static, name: &str) -> IdReader {

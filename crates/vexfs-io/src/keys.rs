@@ -4,8 +4,8 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{IoError, Problem};
+use crate::input::Input;
 use crate::lines::Lines;
-use crate::source::Opened;
 
 /// The longest key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;
@@ -28,11 +28,9 @@ impl KeyReader {
     /// # Errors
     /// Those of the system.
     pub fn open(path: &Path) -> Result<KeyReader, IoError> {
-        let (input, name) = Opened::path(path)?;
-        Ok(match input {
-            Opened::File(file) => Self::from_stream(file, &name),
-            Opened::Stream(stream) => Self::from_stream(stream, &name),
-        })
+        let input = Input::open(path)?;
+        let name = input.name.clone();
+        Ok(Self::from_stream(input.into_stream()?.0, &name))
     }
 
     /// Reads the keys in a stream, which `name` stands for in messages.

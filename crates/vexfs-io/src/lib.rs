@@ -2,7 +2,8 @@
 //!
 //! [`open`] recognises an input and gives a [`RowSource`], which delivers packed rows of the type a collection wants
 //! ([`TargetType`]) within bounded memory, from files of any length, pipes and standard input. [`IdReader`] and
-//! [`KeyReader`] read what identifies the rows, [`NpyWriter`] writes rows for export, [`read_matrix_u64`] a ground truth.
+//! [`KeyReader`] read what identifies the rows, [`OutputFormat`] writes rows for export, [`read_matrix_u64`] reads a ground
+//! truth.
 //!
 //! Input is untrusted: no content makes a reader panic, loop, or take memory that the content merely claims to need. An
 //! [`IoError`] names the file, the place in it, what was found and what to do.
@@ -10,8 +11,9 @@
 //! What this crate does not do: it knows nothing of devices, collections or indexes, and it imports no other crate of
 //! VexFS.
 //!
-//! Reading order: `element` (types), `source` (the door), `npy` and `text` (formats), `convert` (what happens to a value),
-//! `ids` and `keys`, `error`.
+//! Reading order: `element` (types), `input` and `format` (what is named and what it is), `source` (the door), `raw` and
+//! `converted` (from a file's rows to a collection's), then the formats: `npy`, `vecs`, `bigann`, `text`; `convert` (what happens
+//! to a value), `ids` and `keys`, `writer`, `error`.
 //!
 //! ```
 //! use vexfs_io::{ArraySpec, ElementType, NpyReader, NpyWriter, OpenOptions, RowSource};
@@ -33,24 +35,39 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bigann;
 mod convert;
+mod converted;
 mod element;
 mod error;
+mod format;
 mod ids;
+mod input;
+mod integers;
 mod keys;
 mod lines;
+mod matrix;
 mod npy;
 mod probe;
+mod raw;
 mod read_at;
 mod source;
 mod text;
+mod vecs;
+mod writer;
 
+pub use bigann::BinWriter;
 pub use element::{ElementType, TargetType};
 pub use error::{IoError, Place, Problem};
+pub use format::Format;
 pub use ids::IdReader;
+pub use input::is_regular_file;
 pub use keys::{KeyReader, MAX_KEY_BYTES};
-pub use npy::{ArraySpec, Matrix, NpyHeader, NpyReader, NpyWriter, read_matrix_f32, read_matrix_u64};
+pub use matrix::{Matrix, read_matrix_f32, read_matrix_u64};
+pub use npy::{ArraySpec, NpyHeader, NpyReader, NpyWriter};
 pub use probe::Content;
 pub use read_at::ReadAt;
-pub use source::{DEFAULT_MEMORY, Format, MAX_DIM, OpenOptions, RowSource, open, open_stream};
+pub use source::{DEFAULT_MEMORY, MAX_DIM, OpenOptions, RowSource, open, open_file, open_stream};
 pub use text::{PackedVector, TextVectors, parse_vector};
+pub use vecs::VecsWriter;
+pub use writer::{OutputFormat, RowName, RowWriter};

@@ -1,16 +1,20 @@
 //! The door: opens an input by what it is and delivers its rows, packed, in slabs.
 
-use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::Read;
 use std::path::Path;
-use std::str::FromStr;
 
+use crate::bigann::open_bin;
+use crate::converted::Converted;
 use crate::element::{ElementType, TargetType};
 use crate::error::{IoError, Place, Problem};
-use crate::npy::{Input, NpyReader};
-use crate::probe::{Content, NPY_MAGIC, PROBE_BYTES};
+use crate::format::{Format, Plain};
+use crate::input::{Bytes, Input};
+use crate::npy::ArrayReader;
+use crate::probe::Content;
+use crate::raw::{Axes, RawRows};
 use crate::read_at::ReadAt;
 use crate::text::TextVectors;
+use crate::vecs::VecsRows;
 
 /// The most elements per row that any reader accepts: far above every embedding model, and small enough that a row, which
 /// is the least that must fit in memory, has 8 MiB at most.
@@ -57,49 +61,10 @@ pub trait RowSource: Send {
     }
 }
 
-/// How the content of an input is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Format {
-    /// An array saved by `numpy.save`.
-    Npy,
-    /// A vector per line: numbers, a JSON array, or a JSON object with the key `vector`.
-    Text,
-}
-
-impl Format {
-    /// Decides by the first bytes of an input.
-    ///
-    /// # Errors
-    /// [`Problem::Empty`], or [`Problem::Format`] for what cannot be read.
-    fn detect(start: &[u8], name: &str) -> Result<Format, IoError> {
-        const EXPECTED: &str = "an npy array or a text of vectors";
-        let problem = match Content::of(start) {
-            Content::Npy => return Ok(Format::Npy),
-            Content::Text => return Ok(Format::Text),
-            Content::Empty => Problem::Empty { expected: EXPECTED },
-            found => Problem::Format { found, expected: EXPECTED },
-        };
-        Err(IoError::new(name, Place::Whole, problem))
-    }
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Format, String> {
-        match name {
-            "npy" => Ok(Format::Npy),
-            "text" => Ok(Format::Text),
-            _ => Err(format!("unknown format `{name}`; expected npy or text")),
-        }
-    }
-}
-
 /// How an input is to be read.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
-    /// Layout of the input; `None` decides by its first bytes.
+    /// Layout of the input; `None` decides by its first bytes, and where these say nothing, by its name.
     pub format: Option<Format>,
     /// Type of the delivered rows; `None` takes [`ElementType::default_target`].
     pub target: Option<TargetType>,
@@ -124,26 +89,14 @@ impl OpenOptions {
     }
 }
 
-/// Opens the vectors in the file at `path`; `-` is standard input. Pipes and the like are read as streams.
+/// Opens the vectors that `path` names: a file, `FILE:PART`, or `-` for standard input. Pipes and the like are read as
+/// streams.
 ///
 /// # Errors
 /// [`Problem::Missing`], [`Problem::Denied`], [`Problem::Directory`], [`Problem::Empty`], [`Problem::Format`], and those of
 /// the reader of the format.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn RowSource>, IoError> {
-    let (input, name) = Opened::path(path)?;
-    match input {
-        Opened::Stream(stream) => open_stream(stream, &name, options),
-        Opened::File(file) => {
-            let format = match options.format {
-                Some(format) => format,
-                None => Format::detect(&read_start(&file, &name)?, &name)?,
-            };
-            match format {
-                Format::Npy => Ok(Box::new(NpyReader::from_file(file, &name, options)?)),
-                Format::Text => Ok(Box::new(TextVectors::from_stream(file, &name, options)?)),
-            }
-        }
-    }
+    open_input(Input::open(path)?, options)
 }
 
 /// Opens the vectors in a stream, which `name` stands for in messages.
@@ -155,78 +108,84 @@ pub fn open_stream(
     name: &str,
     options: &OpenOptions,
 ) -> Result<Box<dyn RowSource>, IoError> {
-    let (start, stream) = peek(stream, name)?;
+    open_input(Input::from_stream(stream, name), options)
+}
+
+/// Opens the vectors in bytes that can be read at any offset, which `name` stands for in messages.
+///
+/// # Errors
+/// As [`open`]; without a magic the format is to be named in the options.
+pub fn open_file(
+    file: impl ReadAt + 'static,
+    name: &str,
+    options: &OpenOptions,
+) -> Result<Box<dyn RowSource>, IoError> {
+    let bytes = Bytes::File(Box::new(file));
+    open_input(Input { name: name.to_owned(), bytes, path: None, part: None }, options)
+}
+
+fn open_input(mut input: Input, options: &OpenOptions) -> Result<Box<dyn RowSource>, IoError> {
+    let format = input.format(options.format)?;
+    if format == Format::Text {
+        input.refuse_part(format)?;
+        let name = input.name.clone();
+        let (stream, _) = input.into_stream()?;
+        return Ok(Box::new(TextVectors::from_stream(stream, &name, options)?));
+    }
+    let rows = open_raw(input, format, Axes::Rows { single: options.single_vector }, options)?;
+    Ok(Box::new(Converted::new(rows, options)))
+}
+
+/// Opens a table of integers such as a ground truth: any format of numbers.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_integers(path: &Path, options: &OpenOptions) -> Result<Box<dyn RawRows>, IoError> {
+    let mut input = Input::open(path)?;
     let format = match options.format {
         Some(format) => format,
-        None => Format::detect(&start, name)?,
+        None => integer_format(&mut input)?,
     };
-    match format {
-        Format::Npy => Ok(Box::new(NpyReader::from_stream(stream, name, options)?)),
-        Format::Text => Ok(Box::new(TextVectors::from_stream(stream, name, options)?)),
+    open_raw(input, format, Axes::Rows { single: true }, options)
+}
+
+/// The format of an input that holds integers: what has neither magic nor telling name is tried as ivecs and ibin.
+fn integer_format(input: &mut Input) -> Result<Format, IoError> {
+    let found = input.format(None);
+    if let Err(error) = &found
+        && matches!(error.problem(), Problem::Format { .. })
+        && let (start, Some(length)) = input.start()?
+        && let Some(format) = [Format::Ibin, Format::Ivecs].into_iter().find(|f| f.fits(&start, length))
+    {
+        return Ok(format);
     }
+    found
 }
 
-/// An open path, as what it is.
-pub(crate) enum Opened {
-    /// A regular file: can be read at any offset, or in order from its start.
-    File(File),
-    /// Standard input, a pipe and the like: can be read in order only.
-    Stream(Box<dyn Read + Send>),
-}
-
-impl Opened {
-    /// Opens `path` (`-` is standard input) and tells its name for messages.
-    pub(crate) fn path(path: &Path) -> Result<(Opened, String), IoError> {
-        if path == Path::new("-") {
-            return Ok((Opened::Stream(Box::new(io::stdin())), "standard input".to_owned()));
+/// Opens an input of a format of binary arrays.
+pub(crate) fn open_raw(
+    input: Input,
+    format: Format,
+    axes: Axes,
+    options: &OpenOptions,
+) -> Result<Box<dyn RawRows>, IoError> {
+    match format.plain() {
+        _ if format == Format::Text => {
+            let problem = Problem::Format { found: Content::Text, expected: "an array of numbers" };
+            Err(IoError::new(input.name, Place::Whole, problem))
         }
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| IoError::system(&name, "open", error))?;
-        let kind = file.metadata().map_err(|error| IoError::system(&name, "examine", error))?.file_type();
-        if kind.is_dir() {
-            return Err(IoError::new(name, Place::Whole, Problem::Directory));
+        Some(Plain::Vecs(element)) => {
+            input.refuse_part(format)?;
+            Ok(Box::new(VecsRows::open(input, element)?))
         }
-        Ok((if kind.is_file() { Opened::File(file) } else { Opened::Stream(Box::new(file)) }, name))
-    }
-}
-
-impl From<Opened> for Input {
-    fn from(opened: Opened) -> Input {
-        match opened {
-            Opened::File(file) => Input::File(Box::new(file)),
-            Opened::Stream(stream) => Input::Stream(stream),
+        Some(Plain::Bin(element)) => {
+            input.refuse_part(format)?;
+            Ok(Box::new(open_bin(input, element, axes)?))
         }
-    }
-}
-
-/// The first bytes of a file, for [`Content::of`].
-pub(crate) fn read_start(file: &dyn ReadAt, name: &str) -> Result<Vec<u8>, IoError> {
-    let read = || {
-        let mut start = vec![0; usize::try_from(file.length()?).unwrap_or(usize::MAX).min(PROBE_BYTES)];
-        file.read_exact_at(&mut start, 0)?;
-        Ok(start)
-    };
-    read().map_err(|error| IoError::system(name, "read", error))
-}
-
-/// A stream whose first bytes have been looked at.
-pub(crate) type Peeked<R> = io::Chain<Cursor<Vec<u8>>, R>;
-
-/// Looks at the first bytes of a stream without taking them away.
-///
-/// Waits for no more than is needed to tell npy from anything else: behind the stream may be somebody who types one query
-/// and waits for the answer.
-pub(crate) fn peek<R: Read>(mut stream: R, name: &str) -> Result<(Vec<u8>, Peeked<R>), IoError> {
-    let mut start = vec![0; PROBE_BYTES];
-    let mut length = 0;
-    while length < NPY_MAGIC.len() && NPY_MAGIC.starts_with(&start[..length]) {
-        match stream.read(&mut start[length..]) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(IoError::system(name, "read", error)),
+        None => {
+            input.refuse_part(format)?;
+            let Input { bytes, name, .. } = input;
+            Ok(Box::new(ArrayReader::open(bytes, &name, axes, options.takes_bf16(), options.memory)?))
         }
     }
-    start.truncate(length);
-    Ok((start.clone(), Cursor::new(start).chain(stream)))
 }

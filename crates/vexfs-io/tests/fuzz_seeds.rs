@@ -8,6 +8,8 @@ use std::path::Path;
 
 #[path = "../../../fuzz/entries/npy.rs"]
 mod npy;
+#[path = "../../../fuzz/entries/plain.rs"]
+mod plain;
 #[path = "../../../fuzz/entries/text.rs"]
 mod text;
 
@@ -101,6 +103,11 @@ fn run_all(target: &str, entry: fn(&[u8]), mutations: usize) {
 #[test]
 fn no_bytes_break_the_npy_reader() {
     run_all("npy", npy::run, 20_000);
+}
+
+#[test]
+fn no_bytes_break_the_readers_of_formats_without_a_magic() {
+    run_all("plain", plain::run, 20_000);
 }
 
 #[test]

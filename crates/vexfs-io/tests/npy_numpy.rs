@@ -190,7 +190,7 @@ fn rounding_is_that_of_numpy() {
 #[test]
 fn all_header_versions_and_empty_arrays_are_read() {
     for name in ["version2", "version3"] {
-        let matrix = read_matrix_f32(&fixture(name)).unwrap();
+        let matrix = read_matrix_f32(&fixture(name), &OpenOptions::default()).unwrap();
         assert_eq!((matrix.rows, matrix.columns), (4, 3));
         assert_eq!(matrix.values, (0..12).map(|i| i as f32 * 0.5).collect::<Vec<_>>());
         assert_eq!(matrix.row(1), [1.5, 2.0, 2.5]);
@@ -416,16 +416,22 @@ fn an_array_of_many_pieces_is_read_as_one_of_few() {
 
 #[test]
 fn ground_truth_is_read_as_row_numbers() {
-    let matrix = read_matrix_u64(&fixture("neighbors_i4")).unwrap();
+    let matrix = read_matrix_u64(&fixture("neighbors_i4"), &OpenOptions::default()).unwrap();
     assert_eq!((matrix.rows, matrix.columns, &matrix.values[..]), (2, 3, &[3, 1, 2, 0, 2, 1][..]));
-    assert_eq!(read_matrix_u64(&fixture("ids_i8")).unwrap().row(0), [5, 0, 1 << 62, 7]);
-    assert_eq!(read_matrix_u64(&fixture("types/u2_be_f")).unwrap().row(1), [51, 68, 85]);
+    assert_eq!(
+        read_matrix_u64(&fixture("ids_i8"), &OpenOptions::default()).unwrap().row(0),
+        [5, 0, 1 << 62, 7]
+    );
+    assert_eq!(
+        read_matrix_u64(&fixture("types/u2_be_f"), &OpenOptions::default()).unwrap().row(1),
+        [51, 68, 85]
+    );
     for (name, expected) in [
         ("types/i4_le_c", "row 0, column 0: -7 is negative"),
         ("types/f4_le_c", "elements are float32, expected an integer type"),
         ("types/b1_le_c", "elements are bool, expected an integer type"),
     ] {
-        let error = read_matrix_u64(&fixture(name)).unwrap_err().to_string();
+        let error = read_matrix_u64(&fixture(name), &OpenOptions::default()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
     let ids: Vec<u64> = vexfs_io::IdReader::open(&fixture("ids_i8")).unwrap().map(Result::unwrap).collect();

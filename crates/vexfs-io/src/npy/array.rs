@@ -5,32 +5,13 @@
 use std::io::{self, Read};
 
 use super::columns::ColumnSlabs;
-use super::header::{NpyHeader, read_up_to};
+use super::header::NpyHeader;
 use crate::convert::swap_bytes;
 use crate::element::ElementType;
 use crate::error::{IoError, Place, Problem};
+use crate::input::{Bytes, InOrder, read_up_to};
+use crate::raw::{Axes, RawRows, shape_text};
 use crate::read_at::ReadAt;
-use crate::source::MAX_DIM;
-
-/// Where an array comes from.
-pub(crate) enum Input {
-    /// Bytes at any offset, of known length.
-    File(Box<dyn ReadAt>),
-    /// Bytes in order, of unknown length.
-    Stream(Box<dyn Read + Send>),
-}
-
-/// What the axes of the array shall mean.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Axes {
-    /// `(n, d)`: n rows of d elements; with `single`, also `(d,)` as one row.
-    Rows {
-        /// Whether one axis is one row.
-        single: bool,
-    },
-    /// `(n,)`: n rows of one element.
-    List,
-}
 
 /// An open array: `rows × columns` elements, of which the first rows have been read.
 pub(crate) struct ArrayReader {
@@ -59,21 +40,35 @@ impl ArrayReader {
     ///
     /// `memory` bounds the slabs of a column-major file, in bytes. `bf16` is as for [`NpyHeader::read`].
     pub(crate) fn open(
-        input: Input,
+        bytes: Bytes,
         name: &str,
         axes: Axes,
         bf16: bool,
         memory: usize,
     ) -> Result<ArrayReader, IoError> {
-        let fail = |problem| IoError::new(name, Place::Whole, problem);
-        let (header, input) = match input {
-            Input::File(file) => {
-                (NpyHeader::read(Sequential { file: &*file, offset: 0 }, name, bf16)?, Input::File(file))
+        let (header, bytes) = match bytes {
+            Bytes::File(file) => {
+                (NpyHeader::read(InOrder { file: &*file, offset: 0 }, name, bf16)?, Bytes::File(file))
             }
-            Input::Stream(mut stream) => (NpyHeader::read(&mut stream, name, bf16)?, Input::Stream(stream)),
+            Bytes::Stream(mut stream) => (NpyHeader::read(&mut stream, name, bf16)?, Bytes::Stream(stream)),
         };
+        Self::with_header(bytes, name, header, axes, memory)
+    }
+
+    /// As [`open`](Self::open), with a header that has been read, in whatever form: a stream stands behind it.
+    ///
+    /// # Errors
+    /// [`Problem::Shape`], [`Problem::FortranStream`], [`Problem::Truncated`] and [`Problem::Trailing`].
+    pub(crate) fn with_header(
+        bytes: Bytes,
+        name: &str,
+        header: NpyHeader,
+        axes: Axes,
+        memory: usize,
+    ) -> Result<ArrayReader, IoError> {
+        let fail = |problem| IoError::new(name, Place::Whole, problem);
         let (rows, columns) =
-            measure(&header.shape, axes).map_err(|reason| fail(shape_problem(&header, reason)))?;
+            axes.measure(&header.shape).map_err(|reason| fail(shape_problem(&header, reason)))?;
         let element_bytes = header.element.bytes();
         let Some(promised) = rows
             .checked_mul((columns * element_bytes) as u64)
@@ -85,10 +80,10 @@ impl ArrayReader {
 
         // One row or one column lies the same way in either order.
         let column_major = header.fortran_order && rows > 1 && columns > 1;
-        let data = match input {
-            Input::Stream(_) if column_major => return Err(fail(Problem::FortranStream)),
-            Input::Stream(stream) => Data::Stream(stream),
-            Input::File(file) if column_major => Data::Columns(ColumnSlabs::new(
+        let data = match bytes {
+            Bytes::Stream(_) if column_major => return Err(fail(Problem::FortranStream)),
+            Bytes::Stream(stream) => Data::Stream(stream),
+            Bytes::File(file) if column_major => Data::Columns(ColumnSlabs::new(
                 file,
                 header.data_offset,
                 rows,
@@ -96,7 +91,7 @@ impl ArrayReader {
                 element_bytes,
                 memory,
             )),
-            Input::File(file) => Data::Rows(file),
+            Bytes::File(file) => Data::Rows(file),
         };
         let mut array =
             ArrayReader { name: name.to_owned(), header, rows, columns, next_row: 0, promised, data };
@@ -110,42 +105,12 @@ impl ArrayReader {
         &self.header
     }
 
-    /// The name for messages.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Type of the elements.
-    pub(crate) fn element(&self) -> ElementType {
-        self.header.element
-    }
-
-    /// Number of rows in all; a promise only, if they come from a stream.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Elements per row, `1 ..= MAX_DIM`.
-    pub(crate) fn columns(&self) -> usize {
-        self.columns
-    }
-
-    /// The row that is read next.
-    pub(crate) fn next_row(&self) -> u64 {
-        self.next_row
-    }
-
-    /// Rows that are still to be read.
-    pub(crate) fn left(&self) -> u64 {
-        self.rows - self.next_row
-    }
-
-    /// Fills `out`, a whole number of rows and not more than are [left](Self::left), with the next rows.
+    /// Fills `out`, a whole number of rows and not more than are left, with the next rows.
     ///
     /// # Errors
     /// [`Problem::Truncated`] if a stream ends, or a file has become shorter; [`Problem::Trailing`] if a stream goes on
     /// after the last row; [`Problem::System`]. Afterwards the array is to be dropped.
-    pub(crate) fn fill(&mut self, out: &mut [u8]) -> Result<(), IoError> {
+    fn fill_all(&mut self, out: &mut [u8]) -> Result<(), IoError> {
         let row_bytes = self.columns * self.header.element.bytes();
         let filled = match &mut self.data {
             Data::Rows(file) => {
@@ -215,42 +180,39 @@ impl ArrayReader {
     }
 }
 
-/// Rows and columns of an array of that shape, or what is wrong with it.
-fn measure(shape: &[u64], axes: Axes) -> Result<(u64, usize), &'static str> {
-    let (rows, columns) = match (axes, shape) {
-        (Axes::List, [length]) => (*length, 1),
-        (Axes::List, _) => return Err("expected one axis (n,)"),
-        (Axes::Rows { .. }, [rows, columns]) => (*rows, *columns),
-        (Axes::Rows { single: true }, [length]) => (1, *length),
-        (Axes::Rows { .. }, [_]) => {
-            return Err("one axis, expected (n, d); reshape(1, -1) makes it one vector, reshape(-1, 1) many");
+impl RawRows for ArrayReader {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn element(&self) -> ElementType {
+        self.header.element
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// A promise only, if they come from a stream.
+    fn rows(&self) -> Option<u64> {
+        Some(self.rows)
+    }
+
+    fn next_row(&self) -> u64 {
+        self.next_row
+    }
+
+    fn fill(&mut self, out: &mut [u8]) -> Result<usize, IoError> {
+        let left = usize::try_from(self.rows - self.next_row).unwrap_or(usize::MAX);
+        let rows = (out.len() / self.row_bytes()).min(left);
+        if rows > 0 {
+            let row_bytes = self.row_bytes();
+            self.fill_all(&mut out[..rows * row_bytes])?;
         }
-        (Axes::Rows { .. }, []) => return Err("a single number, expected (n, d)"),
-        (Axes::Rows { .. }, _) => return Err("too many axes, expected (n, d); reshape(n, -1) joins them"),
-    };
-    match usize::try_from(columns) {
-        Ok(0) => Err("vectors without components"),
-        Ok(columns) if columns <= MAX_DIM => Ok((rows, columns)),
-        _ => Err("vectors of more than 1048576 components"),
+        Ok(rows)
     }
 }
 
 fn shape_problem(header: &NpyHeader, reason: &'static str) -> Problem {
-    Problem::Shape { shape: header.shape_text(), reason }
-}
-
-/// Reads a file in order, as far as the header goes.
-struct Sequential<'a> {
-    file: &'a dyn ReadAt,
-    offset: u64,
-}
-
-impl Read for Sequential<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.file.length()?.saturating_sub(self.offset);
-        let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.file.read_exact_at(&mut buffer[..length], self.offset)?;
-        self.offset += length as u64;
-        Ok(length)
-    }
+    Problem::Shape { shape: shape_text(&header.shape), reason }
 }

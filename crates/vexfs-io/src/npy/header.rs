@@ -1,10 +1,11 @@
 //! The npy header: how the array is stored and where its elements begin.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use super::{descr, literal};
 use crate::element::ElementType;
 use crate::error::{IoError, Place, Problem};
+use crate::input::read_up_to;
 use crate::probe::{Content, NPY_MAGIC};
 
 /// The longest header that is read, in bytes. numpy itself refuses more than 10,000 unless told otherwise.
@@ -91,35 +92,10 @@ impl NpyHeader {
     pub fn ndim(&self) -> usize {
         self.shape.len()
     }
-
-    /// The shape as numpy prints it: `(3, 4)`, `(3,)`, `()`.
-    pub(super) fn shape_text(&self) -> String {
-        match &self.shape[..] {
-            [length] => format!("({length},)"),
-            shape => {
-                let lengths: Vec<String> = shape.iter().map(u64::to_string).collect();
-                format!("({})", lengths.join(", "))
-            }
-        }
-    }
 }
 
 fn ended(expected: &'static str) -> Problem {
     Problem::Header { found: "the end of the file".to_owned(), expected }
-}
-
-/// Reads until `buffer` is full or the input ends; returns how much came.
-pub(super) fn read_up_to(reader: &mut dyn Read, buffer: &mut [u8], name: &str) -> Result<usize, IoError> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match reader.read(&mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(IoError::system(name, "read", error)),
-        }
-    }
-    Ok(length)
 }
 
 #[cfg(test)]

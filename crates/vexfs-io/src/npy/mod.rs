@@ -8,15 +8,11 @@ mod array;
 mod columns;
 mod descr;
 mod header;
-mod integers;
 mod literal;
-mod matrix;
 mod reader;
 mod writer;
 
-pub(crate) use array::{ArrayReader, Axes, Input};
+pub(crate) use array::ArrayReader;
 pub use header::NpyHeader;
-pub(crate) use integers::Integers;
-pub use matrix::{Matrix, read_matrix_f32, read_matrix_u64};
 pub use reader::NpyReader;
 pub use writer::{ArraySpec, NpyWriter};

@@ -36,8 +36,7 @@ impl ArraySpec {
     /// An array of packed rows of `dim` components. Rows of bits become rows of u8, `numpy.unpackbits(bitorder='little')`
     /// undoes that; bf16 becomes the two-byte void type that ml_dtypes uses.
     pub fn packed(target: TargetType, dim: usize) -> Self {
-        let columns = if target == TargetType::B1 { target.row_bytes(dim) } else { dim };
-        Self::matrix(target.stored_as(), columns)
+        Self::matrix(target.stored_as(), target.stored_columns(dim))
     }
 
     /// Length of a row in bytes.

@@ -1,15 +1,15 @@
 //! Integer arrays as u64 values in row-major order: ids and row numbers.
 
-use super::array::ArrayReader;
 use crate::element::ElementType;
 use crate::error::{IoError, Place, Problem};
+use crate::raw::RawRows;
 
 /// How many bytes of source rows are held at a time; a row has at least one element and may be longer.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// The elements of an integer array one after another.
 pub(crate) struct Integers {
-    array: ArrayReader,
+    array: Box<dyn RawRows>,
     /// Rows that have been read.
     piece: Vec<u8>,
     /// Offset in `piece` of the next element.
@@ -20,7 +20,7 @@ pub(crate) struct Integers {
 
 impl Integers {
     /// Prepares to read all elements of `array`, which must be integers.
-    pub(crate) fn new(array: ArrayReader) -> Result<Integers, IoError> {
+    pub(crate) fn new(array: Box<dyn RawRows>) -> Result<Integers, IoError> {
         let element = array.element();
         if !element.is_integer() {
             let problem = Problem::NotInteger { element };
@@ -29,19 +29,20 @@ impl Integers {
         Ok(Integers { array, piece: Vec::new(), used: 0, first_row: 0 })
     }
 
-    /// Number of rows in all.
-    pub(crate) fn rows(&self) -> u64 {
+    /// Number of rows in all, if it is known.
+    pub(crate) fn rows(&self) -> Option<u64> {
         self.array.rows()
     }
 
     /// Reads the next rows once those in memory are used up.
     fn load(&mut self) -> Result<(), IoError> {
-        let row_bytes = self.array.columns() * self.array.element().bytes();
-        let rows = self.array.left().min((PIECE_BYTES / row_bytes).max(1) as u64);
+        let row_bytes = self.array.row_bytes();
         self.first_row = self.array.next_row();
         self.used = 0;
-        self.piece.resize(rows as usize * row_bytes, 0);
-        self.array.fill(&mut self.piece).inspect_err(|_| self.piece.clear())
+        self.piece.resize((PIECE_BYTES / row_bytes).max(1) * row_bytes, 0);
+        let rows = self.array.fill(&mut self.piece).inspect_err(|_| self.piece.clear())?;
+        self.piece.truncate(rows * row_bytes);
+        Ok(())
     }
 
     fn next_value(&mut self) -> Result<Option<u64>, IoError> {

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use super::array::{ArrayReader, Axes};
-use super::integers::Integers;
-use super::reader::NpyReader;
 use crate::element::TargetType;
 use crate::error::{IoError, Place, Problem};
-use crate::source::{DEFAULT_MEMORY, OpenOptions, Opened, RowSource};
+use crate::integers::Integers;
+use crate::source::{OpenOptions, open, open_integers};
 
 /// The most elements that are read into memory at once: 1 GiB of u64.
 const MAX_ELEMENTS: u64 = 1 << 27;
@@ -36,34 +34,37 @@ impl<T> Matrix<T> {
 /// Reads an integer array such as the ground truth: `(queries, k)` row numbers, nearest first. One axis is one row.
 ///
 /// # Errors
-/// Those of [`NpyReader::from_file`]; [`Problem::ElementType`] unless the elements are integers; [`Problem::Negative`] at
-/// its row and column; [`Problem::Shape`] beyond 2^27 elements.
-pub fn read_matrix_u64(path: &Path) -> Result<Matrix<u64>, IoError> {
-    let (input, name) = Opened::path(path)?;
-    let axes = Axes::Rows { single: true };
-    let array = ArrayReader::open(input.into(), &name, axes, false, DEFAULT_MEMORY)?;
-    let columns = array.columns();
-    check_size(&name, array.rows(), columns)?;
-    let values = Integers::new(array)?.collect::<Result<Vec<u64>, IoError>>()?;
+/// Those of [`open`]; [`Problem::NotInteger`] unless the elements are integers; [`Problem::Negative`] at its row and column;
+/// [`Problem::Shape`] beyond 2^27 elements.
+pub fn read_matrix_u64(path: &Path, options: &OpenOptions) -> Result<Matrix<u64>, IoError> {
+    let array = open_integers(path, options)?;
+    let (columns, name) = (array.columns(), array.name().to_owned());
+    check_size(&name, array.rows().unwrap_or(0), columns)?;
+    let mut values = Vec::new();
+    for value in Integers::new(array)? {
+        if values.len() as u64 == MAX_ELEMENTS {
+            check_size(&name, u64::MAX, columns)?;
+        }
+        values.push(value?);
+    }
     Ok(Matrix { rows: values.len() / columns, columns, values })
 }
 
-/// Reads an array of any number type as f32, converted and checked as by [`NpyReader`]. One axis is one row.
+/// Reads vectors of any number type as f32, converted and checked. One axis is one row.
 ///
 /// # Errors
-/// Those of [`NpyReader`]; [`Problem::Shape`] beyond 2^27 elements.
-pub fn read_matrix_f32(path: &Path) -> Result<Matrix<f32>, IoError> {
-    let options =
-        OpenOptions { target: Some(TargetType::F32), single_vector: true, ..OpenOptions::default() };
-    let (input, name) = Opened::path(path)?;
-    let mut reader = NpyReader::new(input.into(), &name, &options)?;
-    let columns = reader.dim();
-    check_size(&name, reader.rows().unwrap_or(u64::MAX), columns)?;
+/// Those of [`open`]; [`Problem::Shape`] beyond 2^27 elements.
+pub fn read_matrix_f32(path: &Path, options: &OpenOptions) -> Result<Matrix<f32>, IoError> {
+    let options = OpenOptions { target: Some(TargetType::F32), single_vector: true, ..options.clone() };
+    let mut reader = open(path, &options)?;
+    let (columns, name) = (reader.dim(), path.display().to_string());
+    check_size(&name, reader.rows().unwrap_or(0), columns)?;
 
     let (mut values, mut bytes) = (Vec::new(), Vec::new());
     let slab = reader.rows_within(1 << 20);
     while reader.read_rows(&mut bytes, slab)? > 0 {
         values.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        check_size(&name, (values.len() / columns) as u64, columns)?;
     }
     Ok(Matrix { rows: values.len() / columns, columns, values })
 }

@@ -1,0 +1,152 @@
+//! Files of every format: into a collection, out of it, and in again, into equality.
+
+mod image;
+mod python;
+
+use std::path::Path;
+
+use image::{Image, Random, npy};
+
+/// An image with one collection of 37 rows of 16 dimensions for each dtype, called like it.
+fn filled() -> Image {
+    let image = Image::new(16);
+    let mut random = Random(5);
+    for (dtype, descr, columns, width) in [
+        ("f32", "<f4", 16, 4),
+        ("f16", "<f2", 16, 2),
+        ("bf16", "<V2", 16, 2),
+        ("i8", "|i1", 16, 1),
+        ("u8", "|u1", 16, 1),
+        ("b1", "|u1", 2, 1),
+    ] {
+        // Exponents away from those of NaN and infinity.
+        let mut byte = |at: usize| {
+            if width > 1 && at % width == width - 1 {
+                random.next() as u8 & 0xbf
+            } else {
+                random.next() as u8
+            }
+        };
+        let bytes: Vec<u8> = (0..37 * columns * width).map(&mut byte).collect();
+        let file = image.scratch.file("in.npy", npy(descr, false, &[37, columns], &bytes));
+        image.import().args(["-q", "-c", dtype, "--dtype", dtype]).arg(file).finish().expect(0);
+        assert!(image.rows(dtype) == bytes, "{dtype}");
+    }
+    image
+}
+
+fn export(image: &Image, collection: &str, file: &Path) -> tool_tests::Finished {
+    let dump = tool_tests::Tool::DUMP.run().arg(&image.path).args(["export", "-q", "-c", collection, "-o"]);
+    dump.arg(file).finish()
+}
+
+#[test]
+fn what_is_exported_comes_back_bit_by_bit() {
+    let image = filled();
+    for (ending, dtypes) in [
+        ("npy", &["f32", "f16", "bf16", "i8", "u8", "b1"][..]),
+        ("fvecs", &["f32", "f16", "bf16", "i8", "u8"]),
+        ("fbin", &["f32", "f16", "bf16", "i8", "u8"]),
+        ("bvecs", &["u8", "b1"]),
+        ("u8bin", &["u8", "b1"]),
+        ("i8bin", &["i8"]),
+    ] {
+        for dtype in ["f32", "f16", "bf16", "i8", "u8", "b1"] {
+            let file = image.scratch.path(&format!("{dtype}.{ending}"));
+            let exported = export(&image, dtype, &file);
+            if !dtypes.contains(&dtype) {
+                let run = exported.expect(2);
+                assert!(run.stderr.contains(&format!("cannot hold rows of {dtype}")), "{}", run.stderr);
+                assert!(!file.exists());
+                continue;
+            }
+            exported.expect(0);
+            let back = format!("{dtype}-{ending}");
+            image.import().args(["-q", "-c", &back, "--dtype", dtype]).arg(&file).finish().expect(0);
+            assert!(image.rows(&back) == image.rows(dtype), "{back}");
+        }
+    }
+    image.assert_sound();
+}
+
+#[test]
+fn formats_without_a_magic_come_by_name_or_by_flag() {
+    let image = filled();
+    let file = image.scratch.path("x.fvecs");
+    export(&image, "f32", &file).expect(0);
+    let bytes = std::fs::read(&file).expect("exported");
+    assert_eq!((bytes.len(), &bytes[..4]), (37 * (4 + 64), &16_i32.to_le_bytes()[..]));
+    let nameless = image.scratch.file("x.dat", &bytes);
+    let run = image.import().args(["-c", "a"]).arg(&nameless).finish().expect(1);
+    assert!(run.stderr.contains("--format fvecs"), "{}", run.stderr);
+    image.import().args(["-q", "-c", "a", "--format", "fvecs"]).arg(&nameless).finish().expect(0);
+    image.import().args(["-q", "-c", "b", "--format", "fvecs", "-"]).input(&bytes[..]).finish().expect(0);
+    assert!(image.rows("a") == image.rows("f32") && image.rows("b") == image.rows("f32"));
+    // Queries and their ground truth.
+    let truth: Vec<u8> =
+        (0..37_i32).flat_map(|row| [1_i32.to_le_bytes(), row.to_le_bytes()].concat()).collect();
+    for (name, truth) in [("gt.ivecs", truth.clone()), ("gt", truth)] {
+        let truth = image.scratch.file(name, truth);
+        let query = image.query().args(["-c", "f32", "-k", "1", "-o", "csv"]).arg(&file);
+        let run = query.arg("--ground-truth").arg(truth).finish().expect(0);
+        assert!(run.stderr.contains("recall@1: 1.0000"), "{}", run.stderr);
+        assert!(run.text().contains("36,1,36,0"), "{}", run.text());
+    }
+}
+
+#[test]
+fn malformed_files_are_named_with_the_place_and_leave_nothing() {
+    let image = Image::new(2);
+    let row = |dim: i32| [&dim.to_le_bytes()[..], &[0; 8]].concat();
+    let nan = [&2_i32.to_le_bytes()[..], &[0, 0, 0, 0], &f32::NAN.to_le_bytes()].concat();
+    let before = image.hash();
+    for (name, bytes, problem) in [
+        ("cut.fvecs", row(2)[..11].to_vec(), "cut.fvecs: row 0: ends after 11 of 12 bytes"),
+        (
+            "other.fvecs",
+            [row(2), row(3)].concat(),
+            "other.fvecs: row 1: claims 3 components, those before have 2",
+        ),
+        ("nan.fvecs", [row(2), nan].concat(), "nan.fvecs: row 1, column 1: NaN"),
+        ("minus.fvecs", row(-2), "minus.fvecs: row 0: claims -2 components"),
+        (
+            "short.fbin",
+            [9_u32, 2].iter().flat_map(|n| n.to_le_bytes()).chain([0; 9]).collect(),
+            "truncated: header promises 80 bytes, file has 17",
+        ),
+        (
+            "huge.u8bin",
+            [u32::MAX; 2].iter().flat_map(|n| n.to_le_bytes()).collect(),
+            "more than 1048576 components",
+        ),
+    ] {
+        let file = image.scratch.file(name, bytes);
+        let run = image.import().args(["-c", "new"]).arg(&file).finish().expect(1);
+        assert!(run.stderr.contains(problem), "{name}: {}", run.stderr);
+        assert!(!image.has("new"), "{name}");
+    }
+    assert!(image.hash() == before || !image.has("new"));
+    image.assert_sound();
+}
+
+#[test]
+fn faiss_and_numpy_read_what_is_exported() {
+    let Some(python) = python::with("numpy") else { return };
+    let image = filled();
+    let (vecs, bin) = (image.scratch.path("x.fvecs"), image.scratch.path("x.fbin"));
+    export(&image, "f16", &vecs).expect(0);
+    export(&image, "f16", &bin).expect(0);
+    let back = image.scratch.path("back.npy");
+    python.run(
+        "import sys, numpy as n
+v = n.fromfile(sys.argv[1], '<i4').reshape(-1, 17)
+assert (v[:, 0] == 16).all()
+b = n.fromfile(sys.argv[2], '<f4')
+assert tuple(b[:2].view('<u4')) == (37, 16)
+assert (v[:, 1:].view('<f4') == b[2:].reshape(37, 16)).all()
+n.save(sys.argv[3], b[2:].reshape(37, 16).astype('f2'))",
+        &[&vecs, &bin, &back],
+    );
+    image.import().args(["-q", "-c", "back"]).arg(back).finish().expect(0);
+    assert!(image.rows("back") == image.rows("f16"));
+}

@@ -1,0 +1,134 @@
+//! Writing rows to a file in any format that has a writer.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use crate::bigann::BinWriter;
+use crate::element::TargetType;
+use crate::error::IoError;
+use crate::npy::{ArraySpec, NpyWriter};
+use crate::vecs::VecsWriter;
+
+/// Bytes gathered before they are written: a row is short, a system call per row is not.
+pub(crate) const WRITE_BUFFER: usize = 256 << 10;
+
+/// How a row is called, for formats that store it beside the vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowName<'a> {
+    /// A number.
+    Id(u64),
+    /// A string.
+    Key(&'a str),
+}
+
+/// Takes rows and makes a file of them, which is complete only after [`finish`](Self::finish).
+pub trait RowWriter {
+    /// Whether [`write_rows`](Self::write_rows) is to be given the names of the rows.
+    fn takes_names(&self) -> bool {
+        false
+    }
+
+    /// Writes rows: packed, little-endian, whole. `names` has one for each row if the format
+    /// [takes them](Self::takes_names), and may be empty otherwise.
+    ///
+    /// # Errors
+    /// [`Problem::Written`](crate::Problem::Written) if the bytes are not whole rows, or more rows than the format can
+    /// count; those of the system.
+    fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>]) -> Result<(), IoError>;
+
+    /// Completes the file.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn finish(self: Box<Self>) -> Result<(), IoError>;
+}
+
+impl RowWriter for NpyWriter<BufWriter<File>> {
+    fn write_rows(&mut self, rows: &[u8], _: &[RowName<'_>]) -> Result<(), IoError> {
+        NpyWriter::write_rows(self, rows)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), IoError> {
+        NpyWriter::finish(*self).map(drop)
+    }
+}
+
+/// A format that rows can be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// numpy: every type; bf16 as the two-byte void type of ml_dtypes, bits as packed bytes.
+    Npy,
+    /// f32 with the number of components before each row: every type but bits, widened exactly.
+    Fvecs,
+    /// u8 with the number of components before each row: u8, and bits as packed bytes.
+    Bvecs,
+    /// f32 behind the numbers of rows and components: every type but bits, widened exactly.
+    Fbin,
+    /// u8 behind the numbers of rows and components: u8, and bits as packed bytes.
+    U8bin,
+    /// i8 behind the numbers of rows and components.
+    I8bin,
+}
+
+impl OutputFormat {
+    /// Endings of file names, each with its format.
+    const ENDINGS: [(&'static str, OutputFormat); 6] = [
+        ("npy", OutputFormat::Npy),
+        ("fvecs", OutputFormat::Fvecs),
+        ("bvecs", OutputFormat::Bvecs),
+        ("fbin", OutputFormat::Fbin),
+        ("u8bin", OutputFormat::U8bin),
+        ("i8bin", OutputFormat::I8bin),
+    ];
+
+    /// The format that the name of the file ends with; `None` if there is none of that name.
+    pub fn of(path: &Path) -> Option<OutputFormat> {
+        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+        Self::ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
+    }
+
+    /// The endings, for messages: `.npy, .fvecs, …`.
+    pub fn endings() -> String {
+        let endings: Vec<_> = Self::ENDINGS.iter().map(|(ending, _)| format!(".{ending}")).collect();
+        endings.join(", ")
+    }
+
+    /// Whether the format holds rows of `target` without losing anything.
+    pub fn holds(self, target: TargetType) -> bool {
+        match self {
+            OutputFormat::Npy => true,
+            OutputFormat::Fvecs | OutputFormat::Fbin => target != TargetType::B1,
+            OutputFormat::Bvecs | OutputFormat::U8bin => matches!(target, TargetType::U8 | TargetType::B1),
+            OutputFormat::I8bin => target == TargetType::I8,
+        }
+    }
+
+    /// Starts to write rows of `dim` components to `file`, which is empty; `name` is for messages.
+    ///
+    /// # Errors
+    /// Those of the system.
+    ///
+    /// # Panics
+    /// If the format does not [hold](Self::holds) such rows.
+    pub fn writer(
+        self,
+        file: File,
+        name: &str,
+        target: TargetType,
+        dim: usize,
+    ) -> Result<Box<dyn RowWriter>, IoError> {
+        assert!(self.holds(target), "{target} has no place in the format");
+        Ok(match self {
+            OutputFormat::Npy => {
+                let file = BufWriter::with_capacity(WRITE_BUFFER, file);
+                Box::new(NpyWriter::counting(file, name, ArraySpec::packed(target, dim))?)
+            }
+            OutputFormat::Fvecs => Box::new(VecsWriter::fvecs(file, name, target, dim)),
+            OutputFormat::Bvecs => Box::new(VecsWriter::bvecs(file, name, target, dim)),
+            OutputFormat::Fbin => Box::new(BinWriter::fbin(file, name, target, dim)?),
+            OutputFormat::U8bin => Box::new(BinWriter::u8bin(file, name, target, dim)?),
+            OutputFormat::I8bin => Box::new(BinWriter::i8bin(file, name, dim)?),
+        })
+    }
+}
