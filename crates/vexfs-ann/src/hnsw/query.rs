@@ -112,3 +112,65 @@ impl Form<'_> {
         if estimate.is_nan() { f32::INFINITY } else { estimate }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::FromZeros;
+    use zerocopy::little_endian::{F32, F64, U32};
+
+    use super::*;
+    use crate::DType;
+    use crate::simd::{Job, Level};
+
+    struct Estimate<'a>(Form<'a>, &'a Head, &'a [u8]);
+
+    impl Job for Estimate<'_> {
+        type Out = f32;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> f32 {
+            self.0.estimate(simd, self.1, self.2)
+        }
+    }
+
+    #[test]
+    fn estimates_are_those_of_the_coded_row_at_every_level() {
+        for dim in [1, 31, 32, 33, 64, 65, 200] {
+            let query: Vec<f32> = (0..dim).map(|i| (i * 29 % 17) as f32 - 3.0).collect();
+            for codes in [Codes::Sq8, Codes::Sq4] {
+                let row: Vec<u8> = (0..dim).map(|i| (i * 37 + 5) as u8 % (codes.most() + 1)).collect();
+                let mut bytes = vec![0; codes.bytes(dim)];
+                for (at, &code) in row.iter().enumerate() {
+                    match codes {
+                        Codes::Sq4 => bytes[at / 64 * 32 + at % 32] |= code << (at % 64 / 32 * 4),
+                        _ => bytes[at] = code,
+                    }
+                }
+                let mut head = Head::new_zeroed();
+                head.scale = F32::new(0.5);
+                head.low = F32::new(-2.0);
+                head.sum = U32::new(row.iter().map(|&code| u32::from(code)).sum());
+                let values: Vec<f64> = row.iter().map(|&code| 0.5 * f64::from(code) - 2.0).collect();
+                head.square = F64::new(values.iter().map(|value| value * value).sum());
+                let pairs = || values.iter().zip(&query);
+                let l2: f64 = pairs().map(|(x, q)| (x - f64::from(*q)).powi(2)).sum();
+                // The query loses at most half of its step, 16 / 254, per element.
+                let lost: f64 = pairs().map(|(x, _)| 2.0 * 16.0 / 508.0 * (x.abs() + 2.0)).sum();
+
+                let queries = Queries::new(&query, dim, DType::F32, Metric::L2).unwrap();
+                let mut coded = CodedQuery::default();
+                coded.set(&queries, 0, codes);
+                let form = Form::Numbers(&coded, codes == Codes::Sq4);
+                let first = Level::SCALAR.run(Estimate(form, &head, &bytes));
+                assert!((f64::from(first) - l2).abs() <= lost + 1e-3, "{codes:?} {dim}: {first} {l2}");
+                for level in Level::all() {
+                    assert_eq!(
+                        level.run(Estimate(form, &head, &bytes)).to_bits(),
+                        first.to_bits(),
+                        "{level:?}"
+                    );
+                }
+            }
+        }
+    }
+}
