@@ -8,6 +8,7 @@ meta\t'What describes collections: ids, keys, checksums'
 full\t'Every row of every collection and every block of every file'"
 complete -c fsck.vexfs -s E -l extended -d 'Extended options: journal_only' -r
 complete -c fsck.vexfs -s p -s a -l preen -d 'Preen: do what is safe without asking; for use at boot'
+complete -c fsck.vexfs -s y -l yes -d 'Answer every question with yes: repair all that can be repaired'
 complete -c fsck.vexfs -s n -l check -d 'Check only: write nothing at all'
 complete -c fsck.vexfs -s f -l force -d 'Check even if the filesystem is marked clean'
 complete -c fsck.vexfs -s t -l timings -d 'Print how long each pass took; twice: and what it read'

@@ -128,7 +128,7 @@ impl Workload {
     }
 
     fn read_truth(&self, path: &Path, k: usize) -> anyhow::Result<Vec<Vec<u64>>> {
-        let truth = read_matrix_u64(path)?;
+        let truth = read_matrix_u64(path, &OpenOptions::default())?;
         let lists: Vec<Vec<u64>> = (0..truth.rows.min(self.query_count()))
             .map(|row| truth.row(row).iter().take(k).copied().collect())
             .collect();

@@ -186,34 +186,33 @@ impl UndoKind {
 mod tests {
     use super::*;
 
+    /// Name and offset of each field of a structure, as the page has them.
+    fn page(structure: &str) -> Vec<(String, usize)> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format/undo.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().skip_while(|line| !line.starts_with(&format!("Layout of `{structure}`")));
+        let rows = lines.skip(4).take_while(|line| line.starts_with('|'));
+        rows.map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            (cells[3].to_owned(), cells[1].parse().unwrap())
+        })
+        .collect()
+    }
+
+    macro_rules! places {
+        ($structure:ident: $($field:ident)*) => {
+            vec![$((stringify!($field).to_owned(), offset_of!($structure, $field))),*]
+        };
+    }
+
     #[test]
-    fn every_field_has_the_place_that_version_1_gives_it() {
-        let header = [
-            ("magic", offset_of!(UndoHeader, magic), 0),
-            ("version", offset_of!(UndoHeader, version), 8),
-            ("granule", offset_of!(UndoHeader, granule), 12),
-            ("device_len", offset_of!(UndoHeader, device_len), 16),
-            ("original_len", offset_of!(UndoHeader, original_len), 24),
-            ("uuid", offset_of!(UndoHeader, uuid), 32),
-            ("uuid_before", offset_of!(UndoHeader, uuid_before), 48),
-            ("tool", offset_of!(UndoHeader, tool), 64),
-            ("reserved", offset_of!(UndoHeader, reserved), 96),
-            ("checksum", offset_of!(UndoHeader, checksum), 508),
-        ];
-        let record = [
-            ("magic", offset_of!(UndoRecord, magic), 0),
-            ("sequence", offset_of!(UndoRecord, sequence), 8),
-            ("offset", offset_of!(UndoRecord, offset), 16),
-            ("len", offset_of!(UndoRecord, len), 24),
-            ("durable", offset_of!(UndoRecord, durable), 32),
-            ("kind", offset_of!(UndoRecord, kind), 40),
-            ("reserved", offset_of!(UndoRecord, reserved), 44),
-            ("payload_checksum", offset_of!(UndoRecord, payload_checksum), 48),
-            ("checksum", offset_of!(UndoRecord, checksum), 52),
-        ];
-        for (name, actual, expected) in header.into_iter().chain(record) {
-            assert_eq!(actual, expected, "{name}");
-        }
+    fn every_field_has_the_place_that_the_page_gives_it() {
+        let header = places!(UndoHeader: magic version granule device_len original_len uuid uuid_before tool
+            reserved checksum);
+        assert_eq!(header, page("UndoHeader"));
+        let record =
+            places!(UndoRecord: magic sequence offset len durable kind reserved payload_checksum checksum);
+        assert_eq!(record, page("UndoRecord"));
     }
 
     #[test]

@@ -379,6 +379,8 @@ pub(super) fn saved_name(collection: &CollectionInfo, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::little_endian::U32;
+
     use super::*;
 
     fn sizes(name: &str) -> Option<u64> {
