@@ -189,12 +189,12 @@ mod tests {
     /// Name and offset of each field of a structure, as the page has them.
     fn page(structure: &str) -> Vec<(String, usize)> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format/undo.md");
-        let text = std::fs::read_to_string(path).unwrap();
+        let text = std::fs::read_to_string(path).expect("the page of undo files");
         let lines = text.lines().skip_while(|line| !line.starts_with(&format!("Layout of `{structure}`")));
         let rows = lines.skip(4).take_while(|line| line.starts_with('|'));
         rows.map(|row| {
             let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-            (cells[3].to_owned(), cells[1].parse().unwrap())
+            (cells[3].to_owned(), cells[1].parse().expect("an offset"))
         })
         .collect()
     }
