@@ -138,6 +138,16 @@ impl Mapping {
         }
     }
 
+    /// Whether all bytes of `range` are in memory: whether [`populate`](Self::populate) would read nothing from the device. A user who may
+    /// not write the device is not told, and gets a yes.
+    pub fn is_resident(&self, range: Range<usize>) -> bool {
+        let range = range.start..range.end.min(self.len());
+        match &self.bytes {
+            Bytes::Mapped(region) => range.is_empty() || region.is_resident(range),
+            Bytes::Owned(_) => true,
+        }
+    }
+
     /// Hints that `range` will be read in no order: reading ahead does not pay.
     pub fn advise_random(&self, range: Range<usize>) {
         self.advise(range, MmapAdvise::MADV_RANDOM);

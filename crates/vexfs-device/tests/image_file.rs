@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use common::{busy, image, numbered, skip};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use vexfs_device::{
     BusyReason, Device, DeviceError, FileDevice, FileKind, IoOp, MAPPING_ALIGN, Mapping, OpenOptions,
     ReadOnlyCause, Run, busy_reason,
@@ -86,6 +87,24 @@ fn a_window_is_a_device_of_its_own() {
     let beyond = FileDevice::open(&path, OpenOptions::read_only().offset(65_537));
     assert!(matches!(beyond, Err(DeviceError::OutOfRange { size: 65_536, .. })));
     assert_eq!(FileDevice::open(&path, OpenOptions::read_only().offset(65_536)).expect("empty").len(), 0);
+}
+
+#[test]
+fn what_is_in_memory_is_known_before_it_is_brought_in() {
+    let (_folder, path) = image(8 << 20);
+    let file = File::open(&path).expect("open");
+    file.sync_all().expect("sync");
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).expect("advice");
+    let device = FileDevice::open(&path, OpenOptions::read_only()).expect("open");
+    let mapping = device.map(&[Run { offset: 0, len: 8 << 20 }]).expect("map");
+    if mapping.is_resident(4 << 20..5 << 20) {
+        return skip("the filesystem of the temporary folder is memory");
+    }
+    mapping.populate(4 << 20..5 << 20).expect("populate");
+    assert!(mapping.is_resident(4 << 20..5 << 20) && mapping.is_resident((4 << 20) + 1..(4 << 20) + 2));
+    assert!(!mapping.is_resident(0..8 << 20), "the rest is not");
+    mapping.populate(0..mapping.len()).expect("populate");
+    assert!(mapping.is_resident(0..usize::MAX), "more than one call tells, and no more than there is");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Reading file contents: one contiguous slice over the extents, each block verified before its first use.
 
+mod presence;
 mod shelves;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ use crate::error::Result;
 use crate::extents::ExtentMap;
 use crate::source::BlockSource;
 use crate::volume::Volume;
+use presence::Presence;
 use shelves::{Bits, Shelves};
 
 /// The contents of one file.
@@ -39,12 +41,8 @@ pub struct FileView {
     verified: Bits,
     /// How many of them are set.
     verified_blocks: AtomicU64,
-    /// A bit for each window of [`WINDOW_BYTES`] whose pages were brought in.
-    present: Bits,
+    presence: Presence,
 }
-
-/// Bytes brought in at a time by a reader that goes from front to back: a call into the system for each costs nothing then.
-pub const WINDOW_BYTES: u64 = 2 << 20;
 
 /// The checksum blocks of a file, decoded when first needed.
 #[derive(Debug)]
@@ -74,6 +72,7 @@ impl Volume {
         let data = self.map_range(inode, &map, 0, blocks)?;
         let bytes = self.map_range(inode, &map, SUMS_BASE, SUMS_BASE + sums_blocks)?;
         Ok(FileView {
+            presence: Presence::new(data.len() as u64),
             data,
             size: inode.size.get(),
             block_size,
@@ -85,7 +84,6 @@ impl Volume {
             sums: SumsView { bytes, decoded: Shelves::new(sums_blocks) },
             verified: Bits::new(blocks),
             verified_blocks: AtomicU64::new(0),
-            present: Bits::new(inode.size.get().div_ceil(WINDOW_BYTES)),
         })
     }
 
@@ -179,17 +177,12 @@ impl FileView {
         self.bytes(0..self.size)
     }
 
-    /// Brings the window of [`WINDOW_BYTES`] that holds byte `at` into memory, for a reader that goes through all of it.
+    /// Brings the window of 2 MiB that holds byte `at` into memory, for a reader that goes through all of it.
     ///
     /// A window that cannot be read whole is left alone: its blocks are then brought in, or fail, one by one.
     pub fn bring_in(&self, at: u64) {
-        let window = at / WINDOW_BYTES;
-        if at >= self.size || self.present.is_set(window) {
-            return;
-        }
-        let end = ((window + 1) * WINDOW_BYTES).min(self.data.len() as u64);
-        if self.data.populate((window * WINDOW_BYTES) as usize..end as usize).is_ok() {
-            self.present.set(window);
+        if at < self.size {
+            self.presence.bring_around(&self.data, at as usize);
         }
     }
 
@@ -236,17 +229,9 @@ impl FileView {
         self.verified.is_set(block)
     }
 
-    fn is_present(&self, bytes: &Range<usize>) -> bool {
-        let windows = bytes.start as u64 / WINDOW_BYTES..(bytes.end as u64).div_ceil(WINDOW_BYTES);
-        windows.into_iter().all(|window| self.present.is_set(window))
-    }
-
     fn verify_run(&self, blocks: Range<u64>) -> Result<()> {
         let size = self.block_size;
-        let bytes = blocks.start as usize * size..blocks.end as usize * size;
-        if !self.is_present(&bytes) {
-            self.data.populate(bytes)?;
-        }
+        self.presence.bring(&self.data, blocks.start as usize * size..blocks.end as usize * size)?;
         let capacity = sums::capacity(size);
         let mut at = blocks.start;
         while at < blocks.end {

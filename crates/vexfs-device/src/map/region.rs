@@ -112,6 +112,20 @@ impl Region {
         unsafe { madvise(address, range.end - start, advice) }
     }
 
+    /// `range` is not empty and inside the mapping. What the system does not say is not resident.
+    pub(super) fn is_resident(&self, range: Range<usize>) -> bool {
+        let page = page_size();
+        let mut states = [0; 512];
+        (range.start / page..range.end.div_ceil(page)).step_by(states.len()).all(|first| {
+            let end = (range.end.div_ceil(page)).min(first + states.len());
+            let address = self.address.as_ptr().wrapping_byte_add(first * page);
+            // SAFETY: the pages lie inside the reservation, which is mapped; the call writes a byte for each of these at most 512
+            // pages to `states`, which has 512.
+            let result = unsafe { libc::mincore(address, (end - first) * page, states.as_mut_ptr()) };
+            result == 0 && states[..end - first].iter().all(|state| state & 1 == 1)
+        })
+    }
+
     pub(super) fn populate(&self, range: Range<usize>) -> Result<(), DeviceError> {
         let mut is_second_try = false;
         loop {
