@@ -47,6 +47,10 @@ remap() {
     dmsetup resume --noudevsync "$1"
 }
 
+for device in $small $large $log; do
+    [ -b "$device" ] || fail "$device is no block device: a module is missing"
+done
+
 npy few.npy 100 16
 npy many.npy 40000 512 # 20 MB
 
