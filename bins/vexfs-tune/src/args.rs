@@ -26,7 +26,7 @@ use vexfs_fs::index::IndexRequest;
     after_help = "Kinds of index:
   flat     every vector by its 8-bit code, exactly
   hnsw     graph of near neighbours
-  ivf      inverted lists of 8-bit codes
+  ivf      inverted lists of codes of 8 bits, 4 or 1
   pq       every vector by its product code
   ivf-pq   inverted lists of product codes
   lsh      locality-sensitive hashing"

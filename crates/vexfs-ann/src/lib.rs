@@ -36,11 +36,6 @@ mod quant;
 pub mod reference;
 mod rng;
 mod simd;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "what index kinds are built with; they use it one after the other"
-)]
 mod tile;
 mod vectors;
 

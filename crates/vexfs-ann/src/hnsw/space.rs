@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::index::{Build, IndexError};
 use crate::simd::{Block32, Job, Level, Simd};
-use crate::tile::{self, Coded, Near};
+use crate::tile::{self, Bits, Coded, Near};
 use crate::{DType, Metric};
 
 /// Share of the rows whose norm is at most R: a few huge norms would leave the others all the same height.
@@ -223,27 +223,8 @@ impl Space {
                 });
             }
             (Self::Bits { bits, blocks }, Self::Bits { bits: other, .. }) => {
-                let (mut distances, mut list) = (Vec::new(), Vec::new());
-                for (index, one) in bits.chunks_exact(*blocks).enumerate() {
-                    distances.clear();
-                    let picks = 0..(other.len() / blocks) as u32;
-                    Level::best().run(Differing { one, rows: other, picks, distances: &mut distances });
-                    let pair = |(row, distance): (usize, &f32)| Near { row: row as u32, distance: *distance };
-                    list.clear();
-                    list.extend(
-                        distances
-                            .iter()
-                            .enumerate()
-                            .map(pair)
-                            .filter(|near| !own || near.row as usize != index),
-                    );
-                    if list.len() > k && k > 0 {
-                        list.select_nth_unstable_by(k - 1, closer);
-                    }
-                    list.truncate(k);
-                    list.sort_unstable_by(closer);
-                    visit(index, &list);
-                }
+                let of = |rows| Bits { rows, blocks: *blocks };
+                tile::nearest_bits(of(bits), of(other), k, own, visit);
             }
             _ => unreachable!("spaces of one build"),
         }

@@ -11,7 +11,7 @@ pub enum Kind {
     Flat,
     /// Hierarchical navigable small world graph.
     Hnsw,
-    /// Inverted lists of 8-bit codes.
+    /// Inverted lists of codes of 8, 4 or 1 bits per element.
     Ivf,
     /// Product quantisation, all codes scanned.
     Pq,

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use zerocopy::IntoBytes;
 
-use super::layout::{CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, LISTS, MEAN, Shape};
+use super::layout::{CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, LISTS, MEAN, Shape, TURN};
 use super::params::{Params, Wanted, check_rows};
 use super::train::Lists;
 use crate::index::image::ImageWriter;
@@ -36,7 +36,7 @@ pub(crate) fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn Write) ->
     let wanted = Wanted::of(spec, build.rows.dim())?;
     let live = build.live();
     let nlist = wanted.nlist(live.len());
-    let lists = Lists::train(build, &live, nlist, wanted.codes)?;
+    let lists = Lists::train(build, &live, nlist, &wanted)?;
     let (assigned, giants) = lists.assign(build, &live)?;
 
     let mut writer = ImageWriter::new(out);
@@ -61,11 +61,16 @@ pub(crate) fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn Write) ->
             writer.write(&value.to_le_bytes())?;
         }
     }
+    if !lists.turn.is_empty() {
+        writer.section(TURN)?;
+        writer.write(&lists.turn)?;
+    }
     let params = Params {
         nlist: lists.count(),
         exponent: lists.space.exponent,
         giants: giants.len(),
         codes: wanted.codes,
+        opq: wanted.opq,
     };
     writer.finish(&build.header(spec.kind, live.len() as u64, params.bytes()))
 }

@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::params::Codes;
 use crate::index::IndexError;
 use crate::index::image::{ALIGNMENT, Section};
+use crate::quant::sq4;
 use crate::simd::Block32;
 use crate::simd::codes::LANE_SPAN;
 use crate::simd::lookup::ROWS;
@@ -27,7 +28,10 @@ pub(super) const GIANTS: u32 = 5;
 /// Section: codewords of product quantisation.
 pub(super) const CODEBOOKS: u32 = 6;
 
-/// Most terms that a row has besides its codes: scale, low, constant.
+/// Section: the rotation of rows and queries.
+pub(super) const TURN: u32 = 7;
+
+/// Most terms that a row has besides its codes: scale, low, constant; or scale, constant, deviation.
 pub(super) const MOST_TERMS: usize = 3;
 
 /// Where a list is; the one behind the last tells where it ends.
@@ -63,23 +67,24 @@ impl Shape {
 
     /// Bytes of all codes: a multiple of 32.
     pub(super) fn codes(&self) -> u64 {
+        if let Some(fours) = self.codes.fours(self.dim as usize) {
+            return self.rows.next_multiple_of(ROWS as u64) * (fours as u64).div_ceil(2);
+        }
         match self.codes {
-            Codes::Sq8 => self.rows * self.dim.next_multiple_of(LANE_SPAN as u64),
-            Codes::Pq(pq) if pq.nbits == 4 => {
-                self.rows.next_multiple_of(ROWS as u64) * (pq.pq_m as u64).div_ceil(2)
-            }
+            Codes::Sq4 => self.rows * self.dim.div_ceil(sq4::BLOCK_ELEMENTS as u64) * LANE_SPAN as u64,
             Codes::Pq(pq) => (self.rows * pq.pq_m as u64).next_multiple_of(LANE_SPAN as u64),
+            _ => self.rows * self.dim.next_multiple_of(LANE_SPAN as u64),
         }
     }
 
     /// Number of terms besides the codes.
     pub(super) fn terms(&self) -> usize {
-        if self.codes == Codes::Sq8 { MOST_TERMS } else { 1 }
+        if matches!(self.codes, Codes::Pq(_)) { 1 } else { MOST_TERMS }
     }
 
     /// Bytes of one kind of term: up to as many rows as are looked at together.
     fn term(&self) -> u64 {
-        let together = if self.codes == Codes::Sq8 { 8 } else { ROWS as u64 };
+        let together = if self.codes.are_steps() { 8 } else { ROWS as u64 };
         self.rows.next_multiple_of(together) * 4
     }
 
@@ -102,17 +107,15 @@ impl Shape {
 
 /// Putting a row into a list that is being written.
 impl Shape {
-    /// Puts the codes of row `row`: bytes of elements, or one byte per group.
+    /// Puts the codes of row `row`: blocks of elements, or one byte per group.
     pub(super) fn put_codes(&self, list: &mut [u8], row: usize, codes: &[u8]) {
-        match self.codes {
-            Codes::Pq(pq) if pq.nbits == 4 => {
-                let first = row / ROWS * ROWS * pq.pq_m.div_ceil(2) + row % ROWS;
-                for (pair, codes) in codes.chunks(2).enumerate() {
-                    let upper = codes.get(1).map_or(0, |code| code << 4);
-                    list[first + ROWS * pair] = codes[0] | upper;
-                }
-            }
-            _ => list[row * codes.len()..][..codes.len()].copy_from_slice(codes),
+        let Some(fours) = self.codes.fours(self.dim as usize) else {
+            return list[row * codes.len()..][..codes.len()].copy_from_slice(codes);
+        };
+        let first = row / ROWS * ROWS * fours.div_ceil(2) + row % ROWS;
+        for (pair, codes) in codes.chunks(2).enumerate() {
+            let upper = codes.get(1).map_or(0, |code| code << 4);
+            list[first + ROWS * pair] = codes[0] | upper;
         }
     }
 
@@ -179,10 +182,25 @@ impl<'a> List<'a> {
         self.terms[index]
     }
 
-    /// The rows of bytes per element, for a scan.
+    /// The rows of steps, for a scan.
     pub(super) fn rows(&self) -> RowSide<'_> {
         let [scale, low, constant] = self.terms;
-        RowSide { codes: &self.codes, count: self.len(), scale, low, constant }
+        RowSide { codes: &self.codes, is_packed: self.is_packed(), count: self.len(), scale, low, constant }
+    }
+
+    /// Whether codes are [`Codes::Sq4`].
+    pub(super) fn is_packed(&self) -> bool {
+        self.shape.codes == Codes::Sq4
+    }
+
+    /// How rows are coded.
+    pub(super) fn coding(&self) -> Codes {
+        self.shape.codes
+    }
+
+    /// Whether codes have four bits and lie by 32 rows.
+    pub(super) fn has_fours(&self) -> bool {
+        self.shape.codes.fours(self.shape.dim as usize).is_some()
     }
 }
 

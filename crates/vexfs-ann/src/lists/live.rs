@@ -6,7 +6,6 @@ use crate::simd::Block32;
 use crate::simd::scan::{RowSide, float};
 
 use super::open::Lists;
-use super::params::Codes;
 
 /// Where fewer than one row in this many may be found, those are picked out before they are compared.
 const PICK_BELOW: usize = 2;
@@ -41,7 +40,7 @@ impl<'a> Live<'a> {
         live.count = live.may.iter().filter(|may| **may).count();
         if live.count == live.list.len() {
             live.may.clear();
-        } else if index.params.codes == Codes::Sq8 && live.count < live.list.len() / PICK_BELOW {
+        } else if index.params.codes.are_steps() && live.count < live.list.len() / PICK_BELOW {
             live.picked = Some(live.pick());
             live.may.clear();
         }
@@ -71,11 +70,12 @@ impl<'a> Live<'a> {
         &self.list
     }
 
-    /// The rows of bytes per element to compare.
+    /// The rows of steps to compare.
     pub(super) fn rows(&self) -> RowSide<'_> {
         let Some(picked) = &self.picked else { return self.list.rows() };
         let [scale, low, constant] = &picked.terms;
-        RowSide { codes: &picked.codes, count: self.count, scale, low, constant }
+        let is_packed = self.list.is_packed();
+        RowSide { codes: &picked.codes, is_packed, count: self.count, scale, low, constant }
     }
 
     /// The number of row `row` of [`rows`](Self::rows), if it may be found.

@@ -1,15 +1,18 @@
 //! An index of lists that was opened.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use zerocopy::FromBytes;
 
-use super::layout::{CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, LISTS, List, MEAN, Place, Shape};
+use super::layout::{CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, LISTS, List, MEAN, Place, Shape, TURN};
 use super::params::{Codes, Params};
-use super::space::Space;
+use super::space::{Space, Turn};
 use super::{search, verify};
 use crate::index::image::{Header, Image, Section};
 use crate::index::{Effort, Index, IndexError, Kind, Search, SearchStats};
+use crate::quant::hadamard::Rotation;
+use crate::quant::opq;
 use crate::quant::pq::Codebooks;
 use crate::{Metric, TopK};
 
@@ -26,6 +29,7 @@ pub(super) struct Lists<'a> {
     lists: Section<'a>,
     giants: Section<'a>,
     codebooks: Option<Section<'a>>,
+    codewords: OnceLock<Codebooks>,
 }
 
 /// Opens the image: reads its parameters and the mean of the rows.
@@ -37,13 +41,8 @@ pub(crate) fn open<'a>(image: &Image<'a>) -> Result<Box<dyn Index + 'a>, IndexEr
     }
     let dim = header.dim;
     let mean_len = if header.metric == Metric::InnerProduct { 0 } else { 4 * dim as u64 };
-    let mean = image.section(MEAN)?.expect_len(Some(mean_len))?;
-    let offset = mean.offset();
-    let mean: Vec<f32> =
-        mean.bytes(0..mean_len)?.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    if mean.iter().any(|value| !value.is_finite()) {
-        return Err(IndexError::damaged(offset, "the mean of the rows is not finite"));
-    }
+    let mean = floats(image.section(MEAN)?.expect_len(Some(mean_len))?, "the mean of the rows")?;
+    let turn = turn(image, &params, dim)?;
     let centroids = Shape::centroids(params.nlist, dim).bytes();
     let directory = (params.nlist as u64 + 1) * size_of::<Place>() as u64;
     Ok(Box::new(Lists {
@@ -51,17 +50,42 @@ pub(crate) fn open<'a>(image: &Image<'a>) -> Result<Box<dyn Index + 'a>, IndexEr
         directory: image.section(DIRECTORY)?.expect_len(Some(directory))?,
         lists: image.section(LISTS)?,
         codebooks: match params.codes {
-            Codes::Sq8 => None,
             Codes::Pq(shape) => {
                 let len = 4 * shape.ksub() as u64 * dim as u64;
                 Some(image.section(CODEBOOKS)?.expect_len(Some(len))?)
             }
+            _ => None,
         },
+        codewords: OnceLock::new(),
         giants: image.section(GIANTS)?.expect_len(Some(4 * params.giants as u64))?,
-        space: Space { metric: header.metric, exponent: params.exponent, mean },
+        space: Space { metric: header.metric, exponent: params.exponent, mean, turn },
         header,
         params,
     }))
+}
+
+/// The rotation.
+fn turn(image: &Image<'_>, params: &Params, dim: usize) -> Result<Turn, IndexError> {
+    if params.codes == Codes::Rabitq {
+        let len = Rotation::sign_bytes(dim) as u64;
+        let signs = image.section(TURN)?.expect_len(Some(len))?;
+        return Ok(Turn::Random(Rotation::new(dim, signs.bytes(0..len)?)));
+    }
+    if params.opq {
+        let section = image.section(TURN)?.expect_len(Some(4 * opq::Rotation::len(dim) as u64))?;
+        return Ok(Turn::Learned(opq::Rotation::new(dim, floats(section, "a number of the rotation")?)));
+    }
+    Ok(Turn::None)
+}
+
+/// The numbers of a section, f32.
+fn floats(section: Section<'_>, name: &str) -> Result<Vec<f32>, IndexError> {
+    let bytes = section.bytes(0..section.len())?;
+    let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(IndexError::damaged(section.offset(), format!("{name} is not finite")));
+    }
+    Ok(values)
 }
 
 impl<'a> Lists<'a> {
@@ -101,16 +125,14 @@ impl<'a> Lists<'a> {
         List::read(self.lists, offset, Shape::list(rows, self.header.dim, self.params.codes))
     }
 
-    /// The codewords, of product quantisation.
-    pub(super) fn codebooks(&self) -> Result<Option<Codebooks>, IndexError> {
+    /// The codewords, of product quantisation: read when they are first asked for.
+    pub(super) fn codebooks(&self) -> Result<Option<&Codebooks>, IndexError> {
         let (Some(section), Codes::Pq(shape)) = (self.codebooks, self.params.codes) else { return Ok(None) };
-        let bytes = section.bytes(0..section.len())?;
-        let values: Vec<f32> =
-            bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        if values.iter().any(|value| !value.is_finite()) {
-            return Err(IndexError::damaged(section.offset(), "a codeword is not finite"));
+        if let Some(codebooks) = self.codewords.get() {
+            return Ok(Some(codebooks));
         }
-        Ok(Some(Codebooks::new(shape, values)))
+        let codebooks = Codebooks::new(shape, floats(section, "a codeword")?);
+        Ok(Some(self.codewords.get_or_init(|| codebooks)))
     }
 
     /// The rows that are in no list, by their numbers in the image.
@@ -135,6 +157,9 @@ impl<'a> Lists<'a> {
     fn rerank(&self, k: usize) -> u32 {
         let candidates = match self.params.codes {
             Codes::Sq8 => k.saturating_add(k / 2).saturating_add(14),
+            Codes::Sq4 => k.saturating_mul(2).saturating_add(20),
+            // Many of them are passed over by their bounds.
+            Codes::Rabitq => k.saturating_mul(16).saturating_add(100),
             Codes::Pq(_) => k.saturating_mul(6).saturating_add(40),
         };
         u32::try_from(candidates).unwrap_or(u32::MAX)
@@ -174,7 +199,7 @@ impl Index for Lists<'_> {
         probes.dedup();
         // What is lost by coarse codes shows when the lists have nearly everything.
         let more = |effort: u32| match self.params.codes {
-            Codes::Sq8 => rerank,
+            Codes::Sq8 | Codes::Sq4 | Codes::Rabitq => rerank,
             Codes::Pq(_) => rerank.saturating_add(rerank.saturating_mul(effort.min(192) / 64)),
         };
         let mut efforts: Vec<Effort> =

@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::index::image::{Header, PARAM_BYTES};
 use crate::index::{Build, IndexError, IndexSpec, Kind};
-use crate::quant::pq;
+use crate::quant::{pq, rabitq};
 
 /// Most lists of one index.
 const MAX_NLIST: u64 = 1 << 24;
@@ -22,8 +22,31 @@ const NBITS: u32 = 4;
 pub(super) enum Codes {
     /// A byte per element.
     Sq8,
+    /// Four bits per element.
+    Sq4,
+    /// A bit per element.
+    Rabitq,
     /// The numbers of codewords.
     Pq(pq::Shape),
+}
+
+impl Codes {
+    /// Those of `ivf`, at their numbers in an image.
+    const SCALAR: [Self; 3] = [Self::Sq8, Self::Sq4, Self::Rabitq];
+
+    /// Whether each element is a step between the smallest and the largest of its row, so that rows are compared by products.
+    pub(super) fn are_steps(self) -> bool {
+        matches!(self, Self::Sq8 | Self::Sq4)
+    }
+
+    /// Groups of elements of rows of `dim`, if each has a code of four bits that is looked up in a table.
+    pub(super) fn fours(self, dim: usize) -> Option<usize> {
+        match self {
+            Self::Rabitq => Some(rabitq::groups(dim)),
+            Self::Pq(shape) if shape.nbits == 4 => Some(shape.pq_m),
+            _ => None,
+        }
+    }
 }
 
 /// What the caller wants.
@@ -33,6 +56,8 @@ pub(super) struct Wanted {
     nlist: Option<u32>,
     /// How rows are coded.
     pub(super) codes: Codes,
+    /// Whether rows are rotated as suits their codewords.
+    pub(super) opq: bool,
 }
 
 impl Wanted {
@@ -41,7 +66,11 @@ impl Wanted {
         let mut options = spec.options();
         let is_pq = matches!(spec.kind, Kind::Pq | Kind::IvfPq);
         let nlist = if spec.kind == Kind::Pq { Some(1) } else { options.number("nlist", 1..=MAX_NLIST)? };
-        let mut codes = Codes::Sq8;
+        let names = [("sq8", Codes::Sq8), ("sq4", Codes::Sq4), ("rabitq", Codes::Rabitq)];
+        let (mut codes, mut opq) = (Codes::Sq8, false);
+        if spec.kind == Kind::Ivf {
+            codes = options.choice("codes", &names)?.unwrap_or(codes);
+        }
         if is_pq {
             let bits = [("4", 4), ("8", 8)];
             let nbits = options.choice("nbits", &bits)?.unwrap_or(NBITS);
@@ -49,13 +78,14 @@ impl Wanted {
             let usual = if nbits == 4 { dim.div_ceil(2) } else { dim.div_ceil(4) };
             let pq_m = options.number("pq_m", 1..=dim as u64)?.unwrap_or(usual as u64) as usize;
             codes = Codes::Pq(pq::Shape { dim, pq_m, nbits });
+            opq = options.choice("opq", &[("0", false), ("1", true)])?.unwrap_or(opq);
         }
         options.finish(match spec.kind {
-            Kind::Pq => &["pq_m", "nbits"],
-            Kind::IvfPq => &["nlist", "pq_m", "nbits"],
-            _ => &["nlist"],
+            Kind::Pq => &["pq_m", "nbits", "opq"],
+            Kind::IvfPq => &["nlist", "pq_m", "nbits", "opq"],
+            _ => &["nlist", "codes"],
         })?;
-        Ok(Self { nlist: nlist.map(|nlist| nlist as u32), codes })
+        Ok(Self { nlist: nlist.map(|nlist| nlist as u32), codes, opq })
     }
 
     /// Number of lists for `rows` rows: never more than there are rows.
@@ -74,7 +104,9 @@ struct Record {
     giants: U32,
     pq_m: U32,
     nbits: U32,
-    reserved: [u8; PARAM_BYTES - 20],
+    codes: U32,
+    opq: U32,
+    reserved: [u8; PARAM_BYTES - 28],
 }
 
 /// What an image was built with.
@@ -88,22 +120,27 @@ pub(super) struct Params {
     pub(super) giants: usize,
     /// How rows are coded.
     pub(super) codes: Codes,
+    /// Whether rows are rotated as suits their codewords.
+    pub(super) opq: bool,
 }
 
 impl Params {
     /// As bytes of a trailer.
     pub(super) fn bytes(&self) -> [u8; PARAM_BYTES] {
         let (pq_m, nbits) = match self.codes {
-            Codes::Sq8 => (0, 0),
             Codes::Pq(shape) => (shape.pq_m as u32, shape.nbits),
+            _ => (0, 0),
         };
+        let codes = Codes::SCALAR.iter().position(|codes| *codes == self.codes).unwrap_or(0);
         let record = Record {
             nlist: U32::new(self.nlist as u32),
             exponent: I32::new(self.exponent),
             giants: U32::new(self.giants as u32),
             pq_m: U32::new(pq_m),
             nbits: U32::new(nbits),
-            reserved: [0; PARAM_BYTES - 20],
+            codes: U32::new(codes as u32),
+            opq: U32::new(u32::from(self.opq)),
+            reserved: [0; PARAM_BYTES - 28],
         };
         zerocopy::transmute!(record)
     }
@@ -122,14 +159,25 @@ impl Params {
         let codes = match header.kind {
             Kind::Pq | Kind::IvfPq => {
                 let (pq_m, nbits) = (record.pq_m.get() as usize, record.nbits.get());
-                if !(1..=header.dim).contains(&pq_m) || (nbits != 4 && nbits != 8) {
-                    return Err(IndexError::damaged(0, format!("pq_m {pq_m} and nbits {nbits}")));
+                let opq = record.opq.get();
+                if !(1..=header.dim).contains(&pq_m) || (nbits != 4 && nbits != 8) || opq > 1 {
+                    return Err(IndexError::damaged(0, format!("pq_m {pq_m}, nbits {nbits} and opq {opq}")));
                 }
                 Codes::Pq(pq::Shape { dim: header.dim, pq_m, nbits })
             }
-            _ => Codes::Sq8,
+            _ => {
+                let codes = record.codes.get();
+                let known = Codes::SCALAR.get(codes as usize).copied();
+                known.ok_or_else(|| IndexError::damaged(0, format!("codes {codes}")))?
+            }
         };
-        Ok(Self { nlist: nlist as usize, exponent: record.exponent.get(), giants: giants as usize, codes })
+        Ok(Self {
+            nlist: nlist as usize,
+            exponent: record.exponent.get(),
+            giants: giants as usize,
+            codes,
+            opq: matches!(codes, Codes::Pq(_)) && record.opq.get() == 1,
+        })
     }
 }
 

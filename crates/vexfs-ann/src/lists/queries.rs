@@ -4,32 +4,35 @@ use std::ops::Range;
 
 use super::params::Codes;
 use super::space::{Place, Space};
-use crate::quant::pq::{self, Codebooks};
+use crate::quant::pq::Codebooks;
+use crate::quant::rabitq::{self, Tabulated};
 use crate::quant::sq8;
 use crate::simd::Block32;
-use crate::simd::lookup::LookupSide;
+use crate::simd::lookup::{LookupSide, SignSide};
 use crate::simd::scan::QuerySide;
 use crate::{Metric, Queries};
 
 /// Queries, as their estimates need them.
 pub(super) struct Prepared {
+    metric: Metric,
     /// Blocks of codes to a query.
     blocks: usize,
     codes: Vec<Block32>,
     terms: Vec<Terms>,
-    /// Of product quantisation.
-    tables: Option<Tables>,
+    /// Of codes that are looked up.
+    tables: Tables,
 }
 
-/// The products of queries with codewords.
+/// The products of queries with what codes stand for.
 struct Tables {
-    shape: pq::Shape,
-    /// Of four bits: ⌈pq_m / 2⌉ per query.
-    pairs: Vec<Block32>,
-    /// Of eight bits: pq_m per query.
+    /// Entries of a query in `fours` or `bytes`.
+    each: usize,
+    /// Of four bits: two groups to an entry.
+    fours: Vec<Block32>,
+    /// Of eight bits: a group to an entry.
     bytes: Vec<[u16; 256]>,
-    /// δ and the sum of what is below all tables, per query.
-    steps: Vec<(f32, f32)>,
+    /// δ and what is added to all sums, per query.
+    steps: Vec<Tabulated>,
 }
 
 /// A query besides its codes.
@@ -38,37 +41,52 @@ struct Terms {
     base: f32,
     product: f32,
     offset: f32,
+    /// |q|.
+    norm: f32,
+    /// See [`Space::query`].
+    unit: f64,
     is_giant: bool,
 }
 
 impl Prepared {
-    /// Places and codes the queries of `range`.
+    /// Places and codes the queries of `range`. `codebooks`: those of product quantisation.
     pub(super) fn new(
         space: &Space,
+        codes: Codes,
         codebooks: Option<&Codebooks>,
         queries: &Queries,
         range: Range<usize>,
     ) -> Self {
         let dim = queries.dim();
-        let tables = codebooks.map(|codebooks| Tables {
-            shape: codebooks.shape(),
-            pairs: Vec::new(),
-            bytes: Vec::new(),
-            steps: Vec::new(),
-        });
-        let mut prepared = Self { blocks: dim.div_ceil(32), codes: Vec::new(), terms: Vec::new(), tables };
+        let each = match codes {
+            Codes::Pq(shape) if shape.nbits == 8 => shape.pq_m,
+            _ => codes.fours(dim).map_or(0, |fours| fours.div_ceil(2)),
+        };
+        let tables = Tables { each, fours: Vec::new(), bytes: Vec::new(), steps: Vec::new() };
+        let mut prepared = Self {
+            metric: space.metric,
+            blocks: dim.div_ceil(32),
+            codes: Vec::new(),
+            terms: Vec::new(),
+            tables,
+        };
         let mut placed = vec![0.0; dim];
         let (factor, square) = if space.metric == Metric::InnerProduct { (-1.0, 0.0) } else { (-2.0, 1.0) };
         for query in range {
-            let place = space.query(queries.values(query), &mut placed);
+            let (place, unit) = space.query(queries.values(query), &mut placed);
             let coded = sq8::code_query(&placed, &mut prepared.codes);
-            if let (Some(tables), Some(codebooks)) = (&mut prepared.tables, codebooks) {
-                tables.push(codebooks, &placed, factor);
+            if let Some(codebooks) = codebooks {
+                prepared.tables.push(codebooks, &placed, factor);
+            } else if codes == Codes::Rabitq {
+                prepared.tables.push_signs(&placed, factor);
             }
+            let norm = crate::reference::dot(&placed, &placed) as f32;
             prepared.terms.push(Terms {
-                base: square * crate::reference::dot(&placed, &placed) as f32,
+                base: square * norm,
                 product: factor * coded.scale,
                 offset: factor * coded.sum,
+                norm: norm.sqrt(),
+                unit,
                 is_giant: place == Place::Giant,
             });
         }
@@ -78,30 +96,42 @@ impl Prepared {
     /// Bytes of what is kept of a query of `dim` elements.
     pub(super) fn bytes(codes: Codes, dim: usize) -> usize {
         let tables = match codes {
-            Codes::Sq8 => 0,
-            Codes::Pq(shape) if shape.nbits == 4 => 16 * shape.pq_m,
-            Codes::Pq(shape) => 512 * shape.pq_m,
+            Codes::Pq(shape) if shape.nbits == 8 => 512 * shape.pq_m,
+            _ => 16 * codes.fours(dim).unwrap_or(0),
         };
         dim + tables + 64
     }
 
-    /// The tables of pairs of groups of query `query`; of product quantisation with four bits.
-    pub(super) fn pairs(&self, query: usize) -> Option<&[Block32]> {
-        let tables = self.tables.as_ref().filter(|tables| tables.shape.nbits == 4)?;
-        let count = tables.shape.pq_m.div_ceil(2);
-        Some(&tables.pairs[query * count..][..count])
+    /// The tables of query `query`, of codes of four bits.
+    pub(super) fn fours(&self, query: usize) -> &[Block32] {
+        &self.tables.fours[query * self.tables.each..][..self.tables.each]
     }
 
-    /// The tables of query `query`; of product quantisation with eight bits.
-    pub(super) fn tables(&self, query: usize) -> Option<&[[u16; 256]]> {
-        let tables = self.tables.as_ref().filter(|tables| tables.shape.nbits == 8)?;
-        Some(&tables.bytes[query * tables.shape.pq_m..][..tables.shape.pq_m])
+    /// The tables of query `query`, of codes of eight bits.
+    pub(super) fn bytes_of(&self, query: usize) -> &[[u16; 256]] {
+        &self.tables.bytes[query * self.tables.each..][..self.tables.each]
     }
 
-    /// The terms of query `query` for rows that are looked up in its tables.
+    /// The terms of query `query` for rows of product quantisation.
     pub(super) fn lookup_side(&self, query: usize, base: f32, limit: f32) -> LookupSide {
-        let (step, below) = self.tables.as_ref().map_or((0.0, 0.0), |tables| tables.steps[query]);
-        LookupSide { base: base + below, step, limit }
+        let Tabulated { step, offset } = self.tables.steps[query];
+        LookupSide { base: base + offset, step, limit }
+    }
+
+    /// The terms of query `query` for rows coded by their signs.
+    pub(super) fn sign_side(&self, query: usize, base: f32, limit: f32) -> SignSide {
+        let Tabulated { step, offset } = self.tables.steps[query];
+        // The vector that is multiplied with the residual: the query as seen from the centroid, or the query.
+        let (factor, length) = match self.metric {
+            Metric::InnerProduct => (1.0, self.terms[query].norm),
+            _ => (2.0, base.max(0.0).sqrt()),
+        };
+        SignSide { base, step, offset, radius: factor * rabitq::DEVIATIONS * length, limit }
+    }
+
+    /// What distances of query `query` are multiplied with in the space of lists.
+    pub(super) fn unit(&self, query: usize) -> f64 {
+        self.terms[query].unit
     }
 
     /// Number of queries.
@@ -132,18 +162,31 @@ impl Prepared {
 }
 
 impl Tables {
-    /// Adds those of a query.
+    /// Adds those of a query, of product quantisation.
     fn push(&mut self, codebooks: &Codebooks, query: &[f32], factor: f32) {
         let mut entries = Vec::new();
-        self.steps.push(codebooks.tabulate(query, factor, &mut entries));
-        if self.shape.nbits == 8 {
+        let (step, offset) = codebooks.tabulate(query, factor, &mut entries);
+        self.steps.push(Tabulated { step, offset });
+        if codebooks.shape().nbits == 8 {
             self.bytes.extend_from_slice(entries.as_chunks::<256>().0);
-            return;
+        } else {
+            let entries: Vec<u8> = entries.into_iter().map(|entry| entry as u8).collect();
+            self.push_fours(&entries);
         }
+    }
+
+    /// Adds those of a query, of signs.
+    fn push_signs(&mut self, query: &[f32], factor: f32) {
+        let mut entries = Vec::new();
+        self.steps.push(rabitq::tabulate(query, factor, &mut entries));
+        self.push_fours(&entries);
+    }
+
+    fn push_fours(&mut self, entries: &[u8]) {
         for pair in entries.chunks(32) {
             let mut block = Block32::ZERO;
-            block.0.iter_mut().zip(pair).for_each(|(byte, entry)| *byte = *entry as u8);
-            self.pairs.push(block);
+            block.0[..pair.len()].copy_from_slice(pair);
+            self.fours.push(block);
         }
     }
 }

@@ -4,12 +4,14 @@ use zerocopy::IntoBytes;
 
 use super::best::Best;
 use super::layout::List;
+use super::params::Codes;
 use super::queries::Prepared;
-use crate::simd::Level;
+use crate::quant::sq4::Unpack;
 use crate::simd::codes::LANE_SPAN;
-use crate::simd::lookup::{LookupEight, LookupFour, ROWS};
+use crate::simd::lookup::{LookupEight, LookupFour, LookupSigns, ROWS};
 use crate::simd::scan::{Found, PanelSide, RowSide, ScanOne, ScanPanel};
 use crate::simd::tile::{PANEL, Panel};
+use crate::simd::{Block32, Level};
 
 /// Fewest queries for which a panel costs less than one scan each.
 const LEAST_PANEL: usize = 3;
@@ -40,6 +42,8 @@ pub(super) struct Scanner {
     panel: Panel,
     terms: PanelSide,
     found: [Vec<Found>; PANEL],
+    /// Codes of a list that is packed.
+    unpacked: Vec<Block32>,
 }
 
 impl Scanner {
@@ -49,6 +53,7 @@ impl Scanner {
             panel: Panel::empty(),
             terms: PanelSide::default(),
             found: Default::default(),
+            unpacked: Vec::new(),
         }
     }
 
@@ -63,9 +68,17 @@ impl Scanner {
         bests: &mut [Best],
         mut offer: impl FnMut(&mut Best, Found),
     ) {
+        if rows.is_packed && visits.len() >= LEAST_PANEL {
+            let mut codes = std::mem::take(&mut self.unpacked);
+            self.level.run(Unpack { packed: rows.codes, blocks: queries.codes(0).len(), codes: &mut codes });
+            self.meet(RowSide { codes: &codes, is_packed: false, ..rows }, queries, visits, bests, offer);
+            self.unpacked = codes;
+            return;
+        }
         let mut rest = visits;
         while !rest.is_empty() {
-            let take = if rest.len() < LEAST_PANEL { 1 } else { rest.len().min(PANEL) };
+            let few = rest.len() < LEAST_PANEL || rows.is_packed;
+            let take = if few { 1 } else { rest.len().min(PANEL) };
             let (group, others) = rest.split_at(take);
             rest = others;
             let side = |visit: &Visit, bests: &[Best]| {
@@ -106,6 +119,7 @@ impl Scanner {
             let count = (start * GROWTH).clamp(least, most).next_multiple_of(8).min(rows.count - start);
             let block = RowSide {
                 codes: &rows.codes[start * blocks..(start + count) * blocks],
+                is_packed: false,
                 count,
                 scale: &rows.scale[4 * start..],
                 low: &rows.low[4 * start..],
@@ -118,7 +132,7 @@ impl Scanner {
         }
     }
 
-    /// As [`meet`](Self::meet), for rows of product quantisation: query by query, some rows at a time, so that the first ones rule out
+    /// As [`meet`](Self::meet), for rows whose codes are looked up: query by query, some rows at a time, so that the first ones rule out
     /// most of the others.
     pub(super) fn look_up(
         &mut self,
@@ -128,20 +142,35 @@ impl Scanner {
         bests: &mut [Best],
         mut offer: impl FnMut(&mut Best, Found),
     ) {
-        let (constants, codes) = (list.term(0), list.codes());
+        let codes = list.codes();
         for start in (0..list.len()).step_by(SOME_ROWS) {
             let count = SOME_ROWS.min(list.len() - start);
-            let constant = &constants[4 * start..];
+            let term = |index: usize| &list.term(index)[4 * start..];
             for visit in visits {
                 let (query, best) = (visit.query as usize, &mut bests[visit.query as usize]);
-                let terms = queries.lookup_side(query, visit.base, best.limit());
-                let found = &mut self.found[0];
-                if let Some(tables) = queries.pairs(query) {
+                let (base, limit, found) = (visit.base, best.limit(), &mut self.found[0]);
+                if list.coding() == Codes::Rabitq {
+                    let (tables, terms) = (queries.fours(query), queries.sign_side(query, base, limit));
                     let codes = &codes[start / ROWS * tables.len()..];
-                    self.level.run(LookupFour { codes, count, constant, tables, terms, found });
-                } else if let Some(tables) = queries.tables(query) {
+                    let (scale, constant, deviation) = (term(0), term(1), term(2));
+                    self.level.run(LookupSigns {
+                        codes,
+                        count,
+                        scale,
+                        constant,
+                        deviation,
+                        tables,
+                        terms,
+                        found,
+                    });
+                } else if list.has_fours() {
+                    let (tables, terms) = (queries.fours(query), queries.lookup_side(query, base, limit));
+                    let codes = &codes[start / ROWS * tables.len()..];
+                    self.level.run(LookupFour { codes, count, constant: term(0), tables, terms, found });
+                } else {
+                    let (tables, terms) = (queries.bytes_of(query), queries.lookup_side(query, base, limit));
                     let codes = &codes.as_bytes()[start * tables.len()..];
-                    self.level.run(LookupEight { codes, count, constant, tables, terms, found });
+                    self.level.run(LookupEight { codes, count, constant: term(0), tables, terms, found });
                 }
                 let first = start as u32;
                 found.drain(..).for_each(|found| offer(best, Found { row: first + found.row, ..found }));

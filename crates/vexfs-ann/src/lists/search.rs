@@ -26,6 +26,9 @@ const MOST_QUERIES: usize = 4096;
 /// Lists after which to ask whether to stop.
 const ASK: usize = 64;
 
+/// Rows that are offered before the bounds of the others are looked at.
+const SOME_ROWS: usize = 8;
+
 /// Rows that are offered at a time where all are.
 const ALL_ROWS: u64 = 1024;
 
@@ -45,12 +48,14 @@ pub(super) fn search(
     let nprobe = (search.effort.effort as usize).clamp(1, index.params.nlist.max(1));
     let of_query = Prepared::bytes(index.params.codes, index.header.dim);
     let together = (ROOM / (16 * rerank + 16 * nprobe + of_query)).clamp(1, MOST_QUERIES);
+    let has_bounds = index.params.codes == Codes::Rabitq && (rerank as u64) < index.header.indexed;
     let (giants, codebooks) = (index.giants()?, index.codebooks()?);
     for (part, tops) in tops.chunks_mut(together).enumerate() {
         let start = range.start + part * together;
         let range = start..start + tops.len();
-        let queries = Prepared::new(&index.space, codebooks.as_ref(), search.queries, range);
-        let mut part = Part { index, search, queries, scanner: Scanner::new(), bests: Vec::new(), stats };
+        let queries = Prepared::new(&index.space, index.params.codes, codebooks, search.queries, range);
+        let mut part =
+            Part { index, search, queries, scanner: Scanner::new(), bests: Vec::new(), has_bounds, stats };
         part.bests.resize_with(tops.len(), || Best::new(rerank));
         if index.params.nlist > 0 {
             part.probe(nprobe)?;
@@ -82,6 +87,9 @@ struct Part<'a, 'b> {
     scanner: Scanner,
     /// One per query: rows of the image.
     bests: Vec<Best>,
+    /// Whether estimates are the least that distances may be, and rows beyond the farthest wanted are passed over. Not if all
+    /// rows are wanted: bounds hold nearly always, not always.
+    has_bounds: bool,
     stats: &'a mut SearchStats,
 }
 
@@ -178,16 +186,16 @@ impl Part<'_, '_> {
             };
             let (queries, bests) = (&self.queries, &mut self.bests);
             let compared = match self.index.params.codes {
-                Codes::Sq8 => {
+                Codes::Sq8 | Codes::Sq4 => {
                     let rows = live.rows();
                     self.scanner.meet(rows, queries, &visits, bests, offer);
                     rows.count
                 }
-                Codes::Pq(_) if live.count() > 0 => {
+                Codes::Rabitq | Codes::Pq(_) if live.count() > 0 => {
                     self.scanner.look_up(live.list(), queries, &visits, bests, offer);
                     len
                 }
-                Codes::Pq(_) => 0,
+                Codes::Rabitq | Codes::Pq(_) => 0,
             };
             self.stats.distance_computations += (compared * group.len()) as u64;
         }
@@ -199,7 +207,7 @@ impl Part<'_, '_> {
 
     /// Offers the best candidates of each query by their full rows.
     fn decide(&mut self, start: usize, giants: &[u32], tops: &mut [TopK]) -> Result<(), IndexError> {
-        let (mut rows, mut wide) = (Vec::new(), Vec::new());
+        let (mut rows, mut least, mut wide) = (Vec::new(), Vec::new(), Vec::new());
         for (query, top) in tops.iter_mut().enumerate() {
             if (self.search.interrupted)() {
                 return Err(IndexError::Interrupted);
@@ -209,18 +217,31 @@ impl Part<'_, '_> {
                 continue;
             }
             rows.clear();
-            for (number, _) in self.bests[query].sorted() {
-                rows.push(self.index.row(number)?);
-            }
+            least.clear();
             for giant in giants {
                 let row = self.index.row(*giant)?;
                 if !self.search.is_excluded(row) {
                     rows.push(row);
                 }
             }
-            self.stats.reranked += rows.len() as u64;
-            self.stats.distance_computations += rows.len() as u64;
-            offer_rows((self.search.queries, start + query), self.search.rows, &rows, top, &mut wide)?;
+            for (number, estimate) in self.bests[query].sorted() {
+                least.resize(rows.len(), f64::NEG_INFINITY);
+                least.push(f64::from(estimate));
+                rows.push(self.index.row(number)?);
+            }
+            let (queries, source) = ((self.search.queries, start + query), self.search.rows);
+            let mut offered = 0;
+            while offered < rows.len() {
+                let end = if self.has_bounds { rows.len().min(offered + SOME_ROWS) } else { rows.len() };
+                offer_rows(queries, source, &rows[offered..end], top, &mut wide)?;
+                offered = end;
+                let farthest = top.bound() * self.queries.unit(query);
+                if self.has_bounds && least.get(end).is_some_and(|least| *least > farthest) {
+                    break;
+                }
+            }
+            self.stats.reranked += offered as u64;
+            self.stats.distance_computations += offered as u64;
         }
         Ok(())
     }

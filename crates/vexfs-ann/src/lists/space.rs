@@ -6,11 +6,15 @@
 //!   taken off.
 //! - **ip**: 2ᵉ x; queries are scaled to a largest element between 1 and 2, which changes no order.
 //!
+//! Then both may be rotated, which changes no distance: so that no element stands out, or as suits the codewords.
+//!
 //! e is such that the largest element of a typical row is between 1 and 2. A row whose largest element is then outside [`SAFE`] is a
 //! giant: it is in no list, and every search compares it.
 
 use std::ops::RangeInclusive;
 
+use crate::quant::hadamard::Rotation;
+use crate::quant::opq;
 use crate::{DType, Metric, Vectors, reference};
 
 /// Powers of two by which elements of f32 may be scaled.
@@ -26,6 +30,29 @@ pub(super) struct Space {
     pub(super) exponent: i32,
     /// m, d elements; empty for zero.
     pub(super) mean: Vec<f32>,
+    pub(super) turn: Turn,
+}
+
+/// How rows and queries are rotated in the end.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Turn {
+    /// Not at all.
+    None,
+    /// At random.
+    Random(Rotation),
+    /// As suits the codewords.
+    Learned(opq::Rotation),
+}
+
+impl Turn {
+    /// Rotates `vector`, d elements.
+    pub(super) fn apply(&self, vector: &mut [f32]) {
+        match self {
+            Self::None => (),
+            Self::Random(rotation) => rotation.apply(vector),
+            Self::Learned(rotation) => rotation.apply(vector),
+        }
+    }
 }
 
 /// Where a vector went.
@@ -57,14 +84,18 @@ impl Space {
         self.place(row, scale, into)
     }
 
-    /// Writes where the query `query` is, d elements.
-    pub(super) fn query(&self, query: &[f32], into: &mut [f32]) -> Place {
-        let scale = match self.metric {
-            Metric::Cosine => inverse(reference::dot(query, query).sqrt()),
-            Metric::InnerProduct => power(Self::exponent(self.metric, largest(query))),
-            _ => power(self.exponent),
+    /// Writes where the query `query` is, d elements. Besides, what its distances from rows are multiplied with there.
+    pub(super) fn query(&self, query: &[f32], into: &mut [f32]) -> (Place, f64) {
+        let of_rows = power(self.exponent);
+        let (scale, unit) = match self.metric {
+            Metric::Cosine => (inverse(reference::dot(query, query).sqrt()), 2.0),
+            Metric::InnerProduct => {
+                let scale = power(Self::exponent(self.metric, largest(query)));
+                (scale, scale * of_rows)
+            }
+            _ => (of_rows, of_rows * of_rows),
         };
-        self.place(query, scale, into)
+        (self.place(query, scale, into), unit)
     }
 
     fn place(&self, vector: &[f32], scale: f64, into: &mut [f32]) -> Place {
@@ -75,6 +106,7 @@ impl Space {
         }
         into.iter_mut().zip(vector).for_each(|(into, value)| *into = (f64::from(*value) * scale) as f32);
         into.iter_mut().zip(&self.mean).for_each(|(into, mean)| *into -= mean);
+        self.turn.apply(into);
         if largest == 0.0 { Place::Zero } else { Place::Ordinary }
     }
 
@@ -117,7 +149,7 @@ mod tests {
     use super::*;
 
     fn space(metric: Metric, exponent: i32) -> Space {
-        Space { metric, exponent, mean: vec![0.5, -0.5] }
+        Space { metric, exponent, mean: vec![0.5, -0.5], turn: Turn::None }
     }
 
     #[test]
@@ -143,7 +175,7 @@ mod tests {
         assert_eq!(into, [-0.5, 0.5]);
         let cosine = Space { metric: Metric::Cosine, ..space };
         assert_eq!(cosine.row(&[3e-45, 4e-45], &mut into), Place::Ordinary);
-        assert_eq!(cosine.query(&[3e38, 0.0], &mut into), Place::Ordinary);
+        assert_eq!(cosine.query(&[3e38, 0.0], &mut into), (Place::Ordinary, 2.0));
         assert_eq!(into, [0.5, 0.5]);
     }
 }

@@ -7,13 +7,15 @@ use zerocopy::IntoBytes;
 
 use super::build::LEAST_ROOM;
 use super::layout::Shape;
-use super::params::Codes;
-use super::space::{self, Space};
+use super::params::{Codes, Wanted};
+use super::space::{self, Space, Turn};
 use crate::index::{Build, IndexError};
+use crate::quant::hadamard::Rotation;
+use crate::quant::opq;
 use crate::quant::pq::{self, Codebooks};
 use crate::quant::sq8::{self, Coder};
 use crate::rng::Random;
-use crate::simd::codes::LANE_SPAN;
+use crate::simd::codes::{CODE_MAX, LANE_SPAN};
 use crate::tile::Coded;
 use crate::{Metric, kmeans, reference};
 
@@ -36,6 +38,9 @@ const MOST_LONG: usize = 256;
 /// Sets the random numbers that choose the training set apart from those of others.
 const STREAM: u64 = u64::from_le_bytes(*b"training");
 
+/// The same of those that rotate.
+const TURN_STREAM: u64 = u64::from_le_bytes(*b"rotation");
+
 /// The centroids, and what goes into the image of them.
 pub(super) struct Lists {
     pub(super) space: Space,
@@ -47,8 +52,11 @@ pub(super) struct Lists {
     coded: Coded,
     /// The section.
     pub(super) stored: Vec<u8>,
+    pub(super) codes: Codes,
     /// Of product quantisation.
     pub(super) codebooks: Option<Codebooks>,
+    /// The section of the rotation.
+    pub(super) turn: Vec<u8>,
 }
 
 /// The rows of a chunk in the space of lists.
@@ -63,20 +71,21 @@ impl Lists {
         build: &Build<'_>,
         live: &[u32],
         nlist: usize,
-        codes: Codes,
+        wanted: &Wanted,
     ) -> Result<Self, IndexError> {
+        let codes = wanted.codes;
         let dim = build.rows.dim();
         let room = (build.memory / 2).max(LEAST_ROOM) / (6 * dim as u64 + 64);
         let words = match codes {
-            Codes::Sq8 => 0,
             Codes::Pq(shape) => shape.ksub() * pq::TRAINING_ROWS,
+            _ => 0,
         };
         let count = nlist.saturating_mul(TRAINING_ROWS).max(words);
         let count = count.min(room as usize).max(nlist).min(live.len());
         let picks = Random::new(build.seed, STREAM).sample(live.len() as u64, count);
         let picks: Vec<u32> = picks.into_iter().map(|pick| live[pick as usize]).collect();
 
-        let mut space = Space { metric: build.metric, exponent: 0, mean: Vec::new() };
+        let mut space = Space { metric: build.metric, exponent: 0, mean: Vec::new(), turn: Turn::None };
         let typical = picks.len().div_ceil(TYPICAL_ROWS).max(1);
         let mut sizes = Vec::new();
         for &pick in picks.iter().step_by(typical) {
@@ -104,6 +113,12 @@ impl Lists {
         } else if build.metric != Metric::InnerProduct {
             space.mean = vec![0.0; dim];
         }
+        let mut turn = Vec::new();
+        if codes == Codes::Rabitq {
+            turn = Rotation::random_signs(dim, &mut Random::new(build.seed, TURN_STREAM));
+            space.turn = Turn::Random(Rotation::new(dim, &turn));
+            vectors.par_chunks_mut(dim).for_each(|vector| space.turn.apply(vector));
+        }
         let mut norms: Vec<f64> =
             vectors.par_chunks(dim).map(|vector| reference::dot(vector, vector)).collect();
         norms.retain(|norm| *norm > 0.0);
@@ -113,58 +128,55 @@ impl Lists {
 
         let rounds = kmeans::ROUNDS as u64;
         let step = |round| build.step("training", round, rounds);
-        let trained = kmeans::train(&vectors, dim, nlist, build.seed, &step)?;
-        let mut lists = Self::of_centroids(space, dim, long, &trained);
+        let mut trained = kmeans::train(&vectors, dim, nlist, build.seed, &step)?;
+        if let (Codes::Pq(shape), true) = (codes, wanted.opq) {
+            let rotation = learn(&vectors, &trained, shape, build.seed);
+            turn.extend(rotation.values().iter().flat_map(|value| value.to_le_bytes()));
+            space.turn = Turn::Learned(rotation);
+            build.step("training the rotation", 1, 1)?;
+            for turned in [&mut vectors, &mut trained] {
+                turned.par_chunks_mut(dim).for_each(|vector| space.turn.apply(vector));
+            }
+        }
+        let mut lists = Self::of_centroids(space, codes, dim, long, &trained);
+        lists.turn = turn;
         if let Codes::Pq(shape) = codes {
-            lists.codebooks = Some(lists.train_codebooks(vectors, shape, build.seed));
+            lists.codebooks = Some(lists.train_codebooks(&vectors, shape, build.seed));
             build.step("training codewords", 1, 1)?;
         }
         Ok(lists)
     }
 
     /// Trains codewords with what is left of some of the training set.
-    fn train_codebooks(&self, mut vectors: Vec<f32>, shape: pq::Shape, seed: u64) -> Codebooks {
-        let (dim, wanted) = (self.dim, shape.ksub() * pq::TRAINING_ROWS);
-        let count = vectors.len() / dim;
-        // Evenly over the set, which is in the order of the rows.
-        for to in 0..count.min(wanted) {
-            let from = if count > wanted { to * count / wanted } else { to };
-            vectors.copy_within(from * dim..(from + 1) * dim, to * dim);
-        }
-        vectors.truncate(count.min(wanted) * dim);
-        let assigned = kmeans::assign(&kmeans::code(&vectors, dim), &self.coded);
-        for (vector, list) in vectors.chunks_exact_mut(dim).zip(assigned) {
-            if list != kmeans::NONE {
-                let centroid = &self.centroids[list as usize * dim..][..dim];
-                vector.iter_mut().zip(centroid).for_each(|(value, centre)| *value -= centre);
-            }
-        }
-        Codebooks::train(shape, &vectors, seed)
+    fn train_codebooks(&self, vectors: &[f32], shape: pq::Shape, seed: u64) -> Codebooks {
+        let count = shape.ksub() * pq::TRAINING_ROWS;
+        let residuals = residuals(vectors, count, &self.centroids, &self.coded);
+        Codebooks::train(shape, &residuals, pq::ROUNDS, seed)
     }
 
     /// Codes the centroids, and computes with the decoded ones from here on.
-    fn of_centroids(space: Space, dim: usize, long: f64, trained: &[f32]) -> Self {
+    fn of_centroids(space: Space, codes: Codes, dim: usize, long: f64, trained: &[f32]) -> Self {
         let mut coder = Coder::default();
-        let (codes, rows) = coder.code(trained, dim);
+        let (steps, rows) = coder.code(trained, dim, CODE_MAX);
         let blocks = dim.div_ceil(LANE_SPAN);
         let mut centroids = vec![0.0; trained.len()];
         let mut terms = Vec::with_capacity(rows.len());
-        for ((codes, row), centroid) in
-            codes.chunks_exact(blocks).zip(rows).zip(centroids.chunks_exact_mut(dim))
+        for ((steps, row), centroid) in
+            steps.chunks_exact(blocks).zip(rows).zip(centroids.chunks_exact_mut(dim))
         {
-            sq8::decode(codes, row.scale, row.offset, centroid);
+            sq8::decode(steps, row.scale, row.offset, centroid);
             let square = reference::dot(centroid, centroid) as f32;
             let constant = if space.metric == Metric::InnerProduct { 0.0 } else { square };
             terms.push([row.scale, row.offset, constant]);
         }
         let shape = Shape::centroids(terms.len(), dim);
         let mut stored = vec![0; shape.bytes() as usize];
-        stored[..shape.codes() as usize].copy_from_slice(codes.as_bytes());
+        stored[..shape.codes() as usize].copy_from_slice(steps.as_bytes());
         for (row, terms) in terms.iter().enumerate() {
             shape.put_terms(&mut stored, row, terms);
         }
         let coded = kmeans::code(&centroids, dim);
-        Self { space, dim, long, coded, centroids, stored, codebooks: None }
+        Self { space, dim, long, coded, centroids, stored, codes, codebooks: None, turn: Vec::new() }
     }
 
     /// Number of lists.
@@ -211,6 +223,28 @@ impl Lists {
             .map(|(norm, at)| (norm.to_bits(), at))
             .collect()
     }
+}
+
+/// What is left of at most `wanted` of `vectors`, evenly over all, once their centroids are taken off.
+fn residuals(vectors: &[f32], wanted: usize, centroids: &[f32], coded: &Coded) -> Vec<f32> {
+    let dim = coded.dim();
+    let count = vectors.len() / dim;
+    let picks = (0..count.min(wanted)).map(|pick| if count > wanted { pick * count / wanted } else { pick });
+    let mut some: Vec<f32> = picks.flat_map(|pick| &vectors[pick * dim..][..dim]).copied().collect();
+    let assigned = kmeans::assign(&kmeans::code(&some, dim), coded);
+    for (vector, list) in some.chunks_exact_mut(dim).zip(assigned) {
+        if list != kmeans::NONE {
+            let centroid = &centroids[list as usize * dim..][..dim];
+            vector.iter_mut().zip(centroid).for_each(|(value, centre)| *value -= centre);
+        }
+    }
+    some
+}
+
+/// The rotation that suits codewords of what is left of `vectors`.
+fn learn(vectors: &[f32], centroids: &[f32], shape: pq::Shape, seed: u64) -> opq::Rotation {
+    let coded = kmeans::code(centroids, shape.dim);
+    opq::Rotation::train(shape, &residuals(vectors, opq::TRAINING_ROWS, centroids, &coded), seed)
 }
 
 /// The mean of vectors, each number rounded once.

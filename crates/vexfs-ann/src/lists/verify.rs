@@ -2,6 +2,7 @@
 
 use super::layout::List;
 use super::open::Lists;
+use super::params::Codes;
 use crate::index::IndexError;
 use crate::simd::codes::CODE_MAX;
 use crate::simd::scan::float;
@@ -42,7 +43,8 @@ pub(super) fn verify(
         *word |= bit;
         Ok(())
     };
-    let checks_codes = index.codebooks()?.is_none();
+    index.codebooks()?;
+    let checks_codes = index.params.codes == Codes::Sq8;
     check_list(&index.centroids()?, true, "the centroids")?;
     for list in 0..index.params.nlist {
         if list % ASK == 0 && interrupted() {
@@ -60,7 +62,7 @@ pub(super) fn verify(
     }
 }
 
-/// Codes of bytes per element within their range (those of product quantisation cannot be outside), terms finite.
+/// Codes of bytes per element within their range (others cannot be outside), terms finite.
 fn check_list(list: &List<'_>, checks_codes: bool, name: &str) -> Result<(), IndexError> {
     if checks_codes && list.codes().iter().any(|block| block.0.iter().any(|code| *code > CODE_MAX)) {
         return Err(IndexError::damaged(0, format!("a code of {name} is out of range")));

@@ -12,22 +12,22 @@ use super::train::{CHUNK, Lists, Placed, place};
 use crate::index::image::ImageWriter;
 use crate::index::{Build, IndexError};
 use crate::quant::sq8::{self, Coder};
-use crate::simd::codes::LANE_SPAN;
+use crate::quant::{rabitq, sq4};
+use crate::simd::codes::{CODE_MAX, LANE_SPAN};
 use crate::{Metric, kmeans, reference};
 
 /// The rows of a chunk, coded.
 struct CodedChunk {
     /// Those of a row together.
     codes: Vec<u8>,
-    /// Scale, low, constant; of product quantisation, constant.
+    /// Scale, low, constant; of signs, scale, constant, deviation; of product quantisation, constant.
     terms: Vec<f32>,
 }
 
 impl Lists {
     /// The shape of a list of `rows` rows.
     fn shape(&self, rows: usize) -> Shape {
-        let codes = self.codebooks.as_ref().map_or(Codes::Sq8, |codebooks| Codes::Pq(codebooks.shape()));
-        Shape::list(rows, self.dim, codes)
+        Shape::list(rows, self.dim, self.codes)
     }
 
     /// Where each list goes.
@@ -120,13 +120,30 @@ impl Lists {
             }
             return Ok(CodedChunk { codes, terms });
         }
+        if self.codes == Codes::Rabitq {
+            let groups = rabitq::groups(dim);
+            let mut codes = vec![0; rows.len() * groups];
+            for (row, (value, codes)) in
+                values.chunks_exact(dim).zip(codes.chunks_exact_mut(groups)).enumerate()
+            {
+                let coded = rabitq::code(value, codes, &mut decoded);
+                terms.extend([coded.scale, constant(row, &decoded), coded.deviation]);
+            }
+            return Ok(CodedChunk { codes, terms });
+        }
+        let (most, blocks) =
+            (if self.codes == Codes::Sq4 { sq4::MOST } else { CODE_MAX }, dim.div_ceil(LANE_SPAN));
         let mut coder = Coder::default();
-        let (codes, coded) = coder.code(&values, dim);
-        for (row, (codes, coded)) in codes.chunks_exact(dim.div_ceil(LANE_SPAN)).zip(coded).enumerate() {
+        let (codes, coded) = coder.code(&values, dim, most);
+        for (row, (codes, coded)) in codes.chunks_exact(blocks).zip(coded).enumerate() {
             sq8::decode(codes, coded.scale, coded.offset, &mut decoded);
             terms.extend([coded.scale, coded.offset, constant(row, &decoded)]);
         }
-        Ok(CodedChunk { codes: codes.as_bytes().to_vec(), terms })
+        let codes = match self.codes {
+            Codes::Sq4 => codes.chunks_exact(blocks).flat_map(sq4::pack).flat_map(|block| block.0).collect(),
+            _ => codes.as_bytes().to_vec(),
+        };
+        Ok(CodedChunk { codes, terms })
     }
 
     /// Puts coded rows to their places in lists that begin at `start` of the section.

@@ -9,6 +9,7 @@
 //! Dasgupta, Kumar, Sarlós, Fast locality-sensitive hashing, KDD 2011, section 4; three rounds of signs as in Andoni, Indyk,
 //! Laarhoven, Razenshteyn, Schmidt, Practical and optimal LSH for angular distance, NIPS 2015, section 5.
 
+use crate::quant::hadamard::transform;
 use crate::rng::Random;
 
 /// Times that signs are flipped and the transform applied.
@@ -67,45 +68,9 @@ impl Rotation {
     }
 }
 
-/// The Walsh–Hadamard transform, in place: sums and differences at distance 1, 2, 4 and so on. The length is a power of two
-/// and at least 8.
-fn transform(values: &mut [f32]) {
-    for eight in values.as_chunks_mut::<8>().0 {
-        let [a, b, c, d, e, f, g, h] = *eight;
-        let ([a, b], [c, d], [e, f], [g, h]) =
-            ([a + b, a - b], [c + d, c - d], [e + f, e - f], [g + h, g - h]);
-        let ([a, b, c, d], [e, f, g, h]) = ([a + c, b + d, a - c, b - d], [e + g, f + h, e - g, f - h]);
-        *eight = [a + e, b + f, c + g, d + h, a - e, b - f, c - g, d - h];
-    }
-    let mut step = 8;
-    while step < values.len() {
-        for pair in values.chunks_exact_mut(2 * step) {
-            let (low, high) = pair.split_at_mut(step);
-            for (low, high) in low.iter_mut().zip(high) {
-                (*low, *high) = (*low + *high, *low - *high);
-            }
-        }
-        step *= 2;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_transform_is_that_of_the_matrix() {
-        for len in [8usize, 32, 64] {
-            let values: Vec<f32> = (0..len).map(|at| ((at * 37 + 11) % 23) as f32 - 9.0).collect();
-            let mut transformed = values.clone();
-            transform(&mut transformed);
-            for (row, got) in transformed.iter().enumerate() {
-                let sign = |column: usize| if (row & column).count_ones() % 2 == 1 { -1.0 } else { 1.0 };
-                let want: f32 = values.iter().enumerate().map(|(column, value)| sign(column) * value).sum();
-                assert_eq!(*got, want, "{len} {row}");
-            }
-        }
-    }
 
     #[test]
     fn projections_keep_lengths_and_do_not_repeat() {

@@ -8,8 +8,15 @@
 //! the first term is the list's, the second the row's and stored, and q is coded once for all lists. The error is
 //! 2 (q − c)·(r − r̂) but for the coding of the query.
 //!
-//! - [`sq8`]: a byte per element.
-//! - [`pq`]: the number of a codeword for each few elements.
+//! - [`sq8`]: a byte per element; [`sq4`]: the same with four bits.
+//! - [`rabitq`]: a bit per element, and how far the estimate may be off.
+//! - [`pq`]: the number of a codeword for each few elements; [`opq`]: after a rotation that suits it, by [`linear`] algebra.
+//! - [`hadamard`]: random rotations, after which no element stands out.
 
+pub(crate) mod hadamard;
+mod linear;
+pub(crate) mod opq;
 pub(crate) mod pq;
+pub(crate) mod rabitq;
+pub(crate) mod sq4;
 pub(crate) mod sq8;

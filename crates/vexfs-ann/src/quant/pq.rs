@@ -15,8 +15,8 @@ use rayon::prelude::*;
 
 use crate::rng::Random;
 
-/// Rounds of Lloyd's iteration for codewords.
-const ROUNDS: usize = 12;
+/// Rounds of Lloyd's iteration for codewords that are kept.
+pub(crate) const ROUNDS: usize = 12;
 
 /// Residuals for each codeword that it is trained with.
 pub(crate) const TRAINING_ROWS: usize = 128;
@@ -68,13 +68,15 @@ impl Codebooks {
         Self { shape, values }
     }
 
-    /// Trains codewords with `residuals`, n × d.
+    /// Trains codewords with `residuals`, n × d, in `rounds` rounds.
     ///
     /// # Determinism
     /// By `seed` alone: distances are f32 sums in the order of the elements, means f64 sums in the order of the vectors.
-    pub(crate) fn train(shape: Shape, residuals: &[f32], seed: u64) -> Self {
-        let groups: Vec<Vec<f32>> =
-            (0..shape.pq_m).into_par_iter().map(|group| train_group(shape, group, residuals, seed)).collect();
+    pub(crate) fn train(shape: Shape, residuals: &[f32], rounds: usize, seed: u64) -> Self {
+        let groups: Vec<Vec<f32>> = (0..shape.pq_m)
+            .into_par_iter()
+            .map(|group| train_group(shape, group, residuals, rounds, seed))
+            .collect();
         Self::new(shape, groups.concat())
     }
 
@@ -152,7 +154,7 @@ fn nearest(words: &[f32], elements: &[f32], distances: &mut [f32]) -> usize {
 }
 
 /// Trains the codewords of one group: element by element, ksub numbers each.
-fn train_group(shape: Shape, group: usize, residuals: &[f32], seed: u64) -> Vec<f32> {
+fn train_group(shape: Shape, group: usize, residuals: &[f32], rounds: usize, seed: u64) -> Vec<f32> {
     let (elements, ksub) = (shape.group(group), shape.ksub());
     let (width, count) = (elements.len(), residuals.len() / shape.dim);
     let vectors: Vec<f32> =
@@ -167,7 +169,7 @@ fn train_group(shape: Shape, group: usize, residuals: &[f32], seed: u64) -> Vec<
         put(&mut words, ksub, word, &vectors[pick * width..][..width]);
     }
     let (mut distances, mut assigned) = (vec![0.0; ksub], vec![0; count]);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for (assigned, vector) in assigned.iter_mut().zip(vectors.chunks_exact(width)) {
             *assigned = nearest(&words, vector, &mut distances);
         }
@@ -212,8 +214,8 @@ mod tests {
             let elements: Vec<usize> = (0..pq_m).flat_map(|group| shape.group(group)).collect();
             assert_eq!(elements, (0..dim).collect::<Vec<_>>());
             let residuals: Vec<f32> = (0..2000 * dim).map(|_| number()).collect();
-            let books = Codebooks::train(shape, &residuals, 5);
-            assert_eq!(books, Codebooks::train(shape, &residuals, 5));
+            let books = Codebooks::train(shape, &residuals, ROUNDS, 5);
+            assert_eq!(books, Codebooks::train(shape, &residuals, ROUNDS, 5));
             let query: Vec<f32> = (0..dim).map(|_| number()).collect();
             let mut steps = Vec::new();
             let (step, base) = books.tabulate(&query, -2.0, &mut steps);
@@ -239,10 +241,10 @@ mod tests {
     #[test]
     fn nothing_to_train_with_and_nothing_to_tell_apart_are_no_trouble() {
         let shape = Shape { dim: 3, pq_m: 2, nbits: 4 };
-        let books = Codebooks::train(shape, &[], 1);
+        let books = Codebooks::train(shape, &[], ROUNDS, 1);
         let mut steps = Vec::new();
         assert_eq!(books.tabulate(&[1.0, 2.0, 3.0], 1.0, &mut steps), (0.0, 0.0));
-        let same = Codebooks::train(shape, &[2.0; 30], 1);
+        let same = Codebooks::train(shape, &[2.0; 30], ROUNDS, 1);
         let mut decoded = [0.0; 3];
         same.code(&[2.0; 3], &mut [0; 2], &mut decoded);
         assert_eq!(decoded, [2.0; 3]);

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use zerocopy::IntoBytes;
 
-use crate::simd::codes::{CODE_MAX, CodeRows, LANE_SPAN, QUERY_LANE, RowCode};
+use crate::simd::codes::{CodeRows, LANE_SPAN, QUERY_LANE, RowCode};
 use crate::simd::element::F32;
 use crate::simd::scan::SCAN_BLOCKS;
 use crate::simd::{Block32, Level};
@@ -24,13 +24,13 @@ pub(crate) struct Coder {
 }
 
 impl Coder {
-    /// The codes of `rows`, n × `dim` finite numbers: ⌈`dim` / 32⌉ blocks to a row, zero beyond `dim`, and what each became
-    /// besides. Of that only scale and offset (low) are for images: the others depend on the instruction set.
-    pub(crate) fn code(&mut self, rows: &[f32], dim: usize) -> (&[Block32], &[RowCode]) {
+    /// The codes of `rows`, n × `dim` finite numbers, in 0 ..= `most`: ⌈`dim` / 32⌉ blocks to a row, zero beyond `dim`, and what each
+    /// became besides. Of that only scale and offset (low) are for images: the others depend on the instruction set.
+    pub(crate) fn code(&mut self, rows: &[f32], dim: usize, most: u8) -> (&[Block32], &[RowCode]) {
         Level::best().run(CodeRows {
             rows: rows.as_bytes(),
             dim,
-            most: CODE_MAX,
+            most,
             element: PhantomData::<F32>,
             codes: &mut self.codes,
             coded: &mut self.rows,
@@ -123,6 +123,7 @@ fn step(query: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::rng::Random;
+    use crate::simd::codes::CODE_MAX;
 
     fn numbers(seed: u64, count: usize) -> Vec<f32> {
         let mut random = Random::new(seed, 0);
@@ -164,7 +165,7 @@ mod tests {
     fn decoded_rows_and_queries_are_within_half_a_step() {
         let values = numbers(2, 5 * 50);
         let mut coder = Coder::default();
-        let (codes, rows) = coder.code(&values, 50);
+        let (codes, rows) = coder.code(&values, 50, CODE_MAX);
         for (row, (codes, coded)) in values.chunks(50).zip(codes.chunks(2).zip(rows)) {
             let mut decoded = [0.0; 50];
             decode(codes, coded.scale, coded.offset, &mut decoded);
@@ -175,9 +176,9 @@ mod tests {
             assert!(row.iter().zip(codes()).all(|(a, b)| (a - query.scale * b).abs() <= query.scale * 0.501));
             assert!((codes().sum::<f32>() * query.scale - query.sum).abs() < 1e-4);
         }
-        let (codes, rows) = coder.code(&[3.0, 3.0 + 1e-40], 2);
+        let (codes, rows) = coder.code(&[3.0, 3.0 + 1e-40], 2, CODE_MAX);
         assert_eq!((codes[0], rows[0].scale, rows[0].offset), (Block32::ZERO, 0.0, 3.0));
-        let (codes, rows) = coder.code(&[1e-39, 3e-39], 2);
+        let (codes, rows) = coder.code(&[1e-39, 3e-39], 2, CODE_MAX);
         assert_eq!((codes[0], rows[0].scale), (Block32::ZERO, 0.0));
     }
 }

@@ -1,7 +1,8 @@
-//! One query against one row of bits: exact.
+//! Rows of bits: one query against one row, and a few against many. Exact.
 
 use super::element::Tail;
-use super::vector::Simd;
+use super::level::Job;
+use super::vector::{Block32, Simd};
 
 /// Queries are padded with zeros to a multiple of this many bytes.
 pub(crate) const PAD: usize = 32;
@@ -38,5 +39,45 @@ impl<'a> BitQuery<'a> {
             count = simd.count_xor(count, &tail.window(bytes), query);
         }
         simd.sum_count(count)
+    }
+}
+
+/// Queries that share the loads of a row.
+pub(crate) const TOGETHER: usize = 4;
+
+/// A few queries of bits against many rows, with the selection fused in.
+pub(crate) struct BitTile<'a> {
+    /// The queries, `blocks` blocks each.
+    pub(crate) queries: [&'a [Block32]; TOGETHER],
+    /// The rows, `blocks` blocks each.
+    pub(crate) rows: &'a [Block32],
+    /// Blocks to a query, and to a row; at least one.
+    pub(crate) blocks: usize,
+    /// By query: rows at this distance or farther are not found.
+    pub(crate) bounds: [u32; TOGETHER],
+    /// By query: rows that are found, and their distances, appended in ascending order of the rows.
+    pub(crate) found: &'a mut [Vec<(u32, u32)>; TOGETHER],
+}
+
+impl Job for BitTile<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let queries = self.queries.map(|query| &query[..self.blocks]);
+        for (index, row) in self.rows.chunks_exact(self.blocks).enumerate() {
+            let mut counts = [simd.zero_count(); TOGETHER];
+            for (block, bits) in row.iter().enumerate() {
+                for (count, query) in counts.iter_mut().zip(queries) {
+                    *count = simd.count_xor(*count, &bits.0, &query[block].0);
+                }
+            }
+            for ((count, bound), found) in counts.into_iter().zip(self.bounds).zip(&mut *self.found) {
+                let distance = simd.sum_count(count) as u32;
+                if distance < bound {
+                    found.push((index as u32, distance));
+                }
+            }
+        }
     }
 }

@@ -12,14 +12,19 @@ use super::vector::{Block32, Simd};
 /// Blocks of codes after which a scan by one query widens its i16 lanes.
 pub(crate) const SCAN_BLOCKS: usize = 4;
 
+/// The same for codes of four bits: six times as many products of 15 in place of [`CODE_MAX`](super::codes::CODE_MAX) fit a lane.
+const NARROW_BLOCKS: usize = 6 * SCAN_BLOCKS;
+
 /// Rows that are estimated together by one query.
 const LANES: usize = 8;
 
 /// Coded rows and what their estimates take from them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowSide<'a> {
-    /// ⌈d / 32⌉ blocks of codes to a row.
+    /// ⌈d / 32⌉ blocks of codes to a row, or ⌈d / 64⌉ if they are packed.
     pub(crate) codes: &'a [Block32],
+    /// Whether a block has two of four bits a code, as [`sq4`](crate::quant::sq4) packs them; only for [`ScanOne`].
+    pub(crate) is_packed: bool,
     /// Number of rows.
     pub(crate) count: usize,
     /// Stored f32, one per row and up to a whole number of eights; multiplies t.
@@ -71,8 +76,16 @@ impl Job for ScanOne<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        if self.rows.is_packed { self.rows_of::<S, true>(simd) } else { self.rows_of::<S, false>(simd) }
+    }
+}
+
+impl ScanOne<'_> {
+    #[inline(always)]
+    fn rows_of<S: Simd, const PACKED: bool>(self, simd: S) {
         let Self { rows, query, terms, found } = self;
-        let blocks = query.len();
+        let blocks = if PACKED { query.len().div_ceil(2) } else { query.len() };
+        let dots = if PACKED { dots_packed::<S> } else { dots::<S> };
         let [base, product, offset, limit] =
             [terms.base, terms.product, terms.offset, terms.limit].map(|term| simd.splat_f32(term));
         let eights = |stored: &'_ [u8]| stored.as_chunks::<32>().0.len();
@@ -134,6 +147,37 @@ fn dots<S: Simd>(simd: S, rows: [&[Block32]; 4], query: &[Block32]) -> [S::I32; 
         }
         for (sum, lanes) in sums.iter_mut().zip(lanes) {
             *sum = simd.add_i32(*sum, simd.pair_sum_i16(lanes));
+        }
+    }
+    sums
+}
+
+/// As [`dots`], of rows of packed codes.
+#[inline(always)]
+fn dots_packed<S: Simd>(simd: S, rows: [&[Block32]; 4], query: &[Block32]) -> [S::I32; 4] {
+    let mut sums = [simd.zero_i32(); 4];
+    let rows = rows.map(|row| &row[..query.len().div_ceil(2)]);
+    for (span, queries) in query.chunks(NARROW_BLOCKS).enumerate() {
+        let mut lanes = [simd.zero_i16(); 4];
+        for (pair, queries) in queries.chunks(2).enumerate() {
+            let [lower, upper] =
+                [queries.first(), queries.get(1)].map(|query| query.map(|query| simd.load_bytes(query)));
+            for ((lanes, row), sum) in lanes.iter_mut().zip(rows).zip(&mut sums) {
+                let (low, high) = simd.nibbles(simd.load_bytes(&row[span * NARROW_BLOCKS / 2 + pair]));
+                for (codes, query) in [(low, lower), (high, upper)] {
+                    let Some(query) = query else { continue };
+                    if S::QUADS {
+                        *sum = simd.dot_quads(*sum, codes, query);
+                    } else {
+                        *lanes = simd.add_i16(*lanes, simd.dot_u7_i8(codes, query));
+                    }
+                }
+            }
+        }
+        if !S::QUADS {
+            for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                *sum = simd.add_i32(*sum, simd.pair_sum_i16(lanes));
+            }
         }
     }
     sums
@@ -239,6 +283,7 @@ pub(crate) fn float(stored: &[u8], index: usize) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quant::sq4;
     use crate::rng::Random;
     use crate::simd::Level;
 
@@ -270,7 +315,14 @@ mod tests {
                 std::array::from_fn(|_| (0..count.next_multiple_of(8)).map(|_| number()).collect());
             let [scale, low, constant] =
                 stored.each_ref().map(|of| of.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
-            let rows = RowSide { codes: &codes, count, scale: &scale, low: &low, constant: &constant };
+            let rows = RowSide {
+                codes: &codes,
+                is_packed: false,
+                count,
+                scale: &scale,
+                low: &low,
+                constant: &constant,
+            };
             let sides: Vec<QuerySide> = (0..PANEL)
                 .map(|_| QuerySide { base: number(), product: number() * 1e-2, offset: number(), limit: 1.0 })
                 .collect();
@@ -304,6 +356,40 @@ mod tests {
                         assert_eq!(alone, found[query], "{level:?} {blocks} {count} {query}");
                     }
                     assert!(found[live..].iter().all(Vec::is_empty));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn packed_codes_have_the_estimates_of_what_they_are_packed_of() {
+        let mut random = Random::new(5, 0);
+        // As large as the lanes allow: over four blocks, 340 meet in a lane.
+        for (blocks, count) in [(1, 9usize), (2, 8), (4, 3), (5, 1), (49, 11), (64, 10)] {
+            let mut block = |most: u64, from: i32| {
+                Block32(std::array::from_fn(|_| (random.below(most + 1) as i32 + from) as i8 as u8))
+            };
+            let codes: Vec<Block32> = (0..count * blocks).map(|_| block(15, 0)).collect();
+            let packed: Vec<Block32> = codes.chunks_exact(blocks).flat_map(sq4::pack).collect();
+            let terms: Vec<u8> =
+                (0..count.next_multiple_of(8)).flat_map(|at| (at as f32).to_le_bytes()).collect();
+            let rows = RowSide {
+                codes: &codes,
+                is_packed: false,
+                count,
+                scale: &terms,
+                low: &terms,
+                constant: &terms,
+            };
+            for query in [vec![Block32([42; 32]); blocks], (0..blocks).map(|_| block(84, -42)).collect()] {
+                let side = QuerySide { base: 0.5, product: 1e-3, offset: -0.25, limit: f32::INFINITY };
+                for level in Level::all() {
+                    let [mut want, mut found] = [Vec::new(), Vec::new()];
+                    level.run(ScanOne { rows, query: &query, terms: side, found: &mut want });
+                    let rows = RowSide { codes: &packed, is_packed: true, ..rows };
+                    level.run(ScanOne { rows, query: &query, terms: side, found: &mut found });
+                    assert_eq!(found.len(), count);
+                    assert_eq!(found, want, "{level:?} {blocks} {count}");
                 }
             }
         }

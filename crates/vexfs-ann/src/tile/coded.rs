@@ -91,13 +91,6 @@ impl Coded {
         Self { metric, dim, codes: Vec::new(), shapes: Vec::new() }
     }
 
-    /// Codes all of `vectors`, of numbers.
-    pub(crate) fn of_vectors(vectors: Vectors<'_>, metric: Metric) -> Self {
-        let mut coded = Self::empty(vectors.dim(), metric);
-        coded.extend(vectors);
-        coded
-    }
-
     /// Codes `values`, n × `dim`.
     pub(crate) fn of_floats(values: &[f32], dim: usize, metric: Metric) -> Self {
         let mut coded = Self::empty(dim, metric);
@@ -181,17 +174,6 @@ impl Coded {
         self.view().slice(range)
     }
 
-    /// Distance of the coded vectors `a` and `b`; the same as that of `b` and `a`, and what [`nearest`](super::nearest())
-    /// finds. A NaN, which only vectors with infinite or NaN elements give, is +∞.
-    ///
-    /// l2: Σ (x̂ᵢ − ŷᵢ)², 0 for equal vectors. Inner product: −x̂·ŷ. Cosine: 1 − x̂·ŷ / (|x̂| |ŷ|), at least 0, and 1 if either
-    /// is zero. Rounded to f32.
-    pub(crate) fn distance(&self, a: usize, b: usize) -> f32 {
-        let mut distance = 0.0;
-        self.view().distances(a, self.view(), std::iter::once(b), |_, found| distance = found);
-        distance
-    }
-
     fn blocks(&self) -> usize {
         self.dim.div_ceil(LANE_SPAN)
     }
@@ -214,7 +196,11 @@ impl<'a> View<'a> {
     }
 
     /// Calls `visit` with each of `picks`, less than the length of `rows`, and the distance of that one of `rows` from
-    /// vector `index` of this view; see [`Coded::distance`].
+    /// vector `index` of this view; the same the other way round, and what [`nearest`](super::nearest()) finds. A NaN, which only
+    /// vectors with infinite or NaN elements give, is +∞.
+    ///
+    /// l2: Σ (x̂ᵢ − ŷᵢ)², 0 for equal vectors. Inner product: −x̂·ŷ. Cosine: 1 − x̂·ŷ / (|x̂| |ŷ|), at least 0, and 1 if either
+    /// is zero. Rounded to f32.
     ///
     /// For few pairs, or rows here and there; many rows side by side are cheaper by [`nearest`](super::nearest()).
     pub(crate) fn distances(
@@ -233,7 +219,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Distance of two coded vectors with centred product `t`; see the module's description and [`Coded::distance`].
+/// Distance of two coded vectors with centred product `t`; see the module's description and [`View::distances`].
 #[inline]
 pub(super) fn pair(metric: Metric, dim: usize, a: &Shape, b: &Shape, t: i32) -> f32 {
     let dot = dot(dim, a, b, t);

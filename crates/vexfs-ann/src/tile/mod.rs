@@ -2,24 +2,24 @@
 //!
 //! What k-means, inverted lists, product quantisers and graphs are built with. Two ways:
 //!
-//! - [`Coded`] and [`nearest()`]: vectors coded once to a byte per element, usable on both sides, gathered and sliced at will;
-//!   distances are those of the coded vectors. [`Coded::distance`] is one pair, [`View::distances`] one against a few.
-//! - [`nearest_exact`]: vectors given as f32, distances as the [`mod@crate::reference`] defines them.
+//! - [`Coded`] and [`nearest()`]: vectors of numbers coded once to a byte per element, usable on both sides, gathered and sliced at will;
+//!   distances are those of the coded vectors. [`distances`](coded::View::distances) is one against a few.
+//! - [`Bits`] and [`nearest_bits`]: vectors of bits, by Hamming distance.
 //!
-//! Both give the same answer whatever the blocking, the number of threads or the instruction set: products of codes are
+//! Both give the same answer whatever the blocking, the number of threads or the instruction set: products of codes and counts of bits are
 //! integers, what is made of them is f64 in one order, and what rules pairs out without that is a proven bound. Neither
-//! starts threads: callers split the queries with [`View::slice`].
+//! starts threads: callers split the queries.
 //!
 //! - [`coded`]: the codes, and what a pair's distance is.
 //! - [`search`]: the `k` nearest by that distance.
-//! - [`exact`]: the `k` nearest by the reference's.
+//! - [`bits`]: the `k` nearest of bits.
 
+mod bits;
 mod coded;
-mod exact;
 mod search;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use coded::{Coded, Stored, View};
-pub(crate) use exact::nearest_exact;
+pub(crate) use bits::{Bits, nearest_bits};
+pub(crate) use coded::{Coded, Stored};
 pub(crate) use search::{Near, nearest};

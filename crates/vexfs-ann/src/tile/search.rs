@@ -45,7 +45,7 @@ const GROWTH: usize = 4;
 pub(crate) struct Near {
     /// Index among the rows.
     pub(crate) row: u32,
-    /// See [`Coded::distance`](super::Coded::distance).
+    /// See [`View::distances`].
     pub(crate) distance: f32,
 }
 

@@ -60,6 +60,12 @@ fn section(image: &[u8], id: u32) -> usize {
         .1
 }
 
+/// Rows of the first list.
+fn count_of(image: &[u8]) -> usize {
+    let directory = section(image, 3);
+    u32::from_le_bytes(image[directory + 8..directory + 12].try_into().unwrap()) as usize
+}
+
 #[test]
 fn verify_finds_what_contradicts_the_rest() {
     let bytes = store(DType::F32, &Random(11).clustered(200, 5));
@@ -75,7 +81,7 @@ fn verify_finds_what_contradicts_the_rest() {
     };
     let (mean, centroids) = (section(&good, 1), section(&good, 2));
     let (directory, lists) = (section(&good, 3), section(&good, 4));
-    let count = u32::from_le_bytes(good[directory + 8..directory + 12].try_into().unwrap()) as usize;
+    let count = count_of(&good);
     let numbers = lists + 32 * count + 3 * 4 * count.next_multiple_of(8);
     let nan = f32::NAN.to_le_bytes();
     type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
@@ -103,6 +109,26 @@ fn verify_finds_what_contradicts_the_rest() {
     bad[at..at + 4].copy_from_slice(&nan);
     let said = index::open(&bad).unwrap().verify(None, &|| false).unwrap_err().to_string();
     assert!(said.contains("a codeword is not finite"), "{said}");
+
+    let good = image("ivf-pq,nlist=3,opq=1", &plan(&rows, Metric::L2));
+    let mut bad = good.clone();
+    let at = section(&good, 7);
+    bad[at..at + 4].copy_from_slice(&nan);
+    let said = index::open(&bad).err().unwrap().to_string();
+    assert!(said.contains("a number of the rotation is not finite"), "{said}");
+
+    let good = image("ivf,nlist=3,codes=rabitq", &plan(&rows, Metric::L2));
+    let mut bad = good.clone();
+    // Behind the codes of 32 rows: their scales, constants and deviations.
+    let deviations =
+        section(&good, 4) + 32 * count_of(&good).div_ceil(32) + 2 * 4 * count_of(&good).next_multiple_of(32);
+    bad[deviations..deviations + 4].copy_from_slice(&nan);
+    let said = index::open(&bad).unwrap().verify(None, &|| false).unwrap_err().to_string();
+    assert!(said.contains("term of list 0 is not finite"), "{said}");
+    let mut bad = good.clone();
+    bad[good.len() - TRAILER_BYTES as usize + 56 + 20] = 3;
+    let said = index::open(&bad).err().unwrap().to_string();
+    assert!(said.contains("codes 3"), "{said}");
 
     let good = image("flat", &plan(&rows, Metric::L2));
     let mut bad = good.clone();

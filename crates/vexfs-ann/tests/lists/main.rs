@@ -8,8 +8,18 @@ mod hostile;
 mod support;
 
 /// The kinds, each in a way that its parts are all used on a few hundred rows.
-const SPECS: [&str; 7] =
-    ["flat", "ivf", "ivf,nlist=7", "pq", "pq,nbits=8", "ivf-pq,nlist=5", "ivf-pq,nlist=9,pq_m=1,nbits=8"];
+const SPECS: [&str; 10] = [
+    "flat",
+    "ivf",
+    "ivf,nlist=7",
+    "ivf,nlist=5,codes=sq4",
+    "ivf,nlist=3,codes=rabitq",
+    "pq",
+    "pq,nbits=8",
+    "ivf-pq,nlist=5",
+    "ivf-pq,nlist=9,pq_m=1,nbits=8",
+    "ivf-pq,nlist=4,opq=1",
+];
 
 /// The kinds that are not exact, with their defaults.
-const APPROXIMATE: [&str; 3] = ["ivf", "pq", "ivf-pq"];
+const APPROXIMATE: [&str; 6] = ["ivf", "ivf,codes=sq4", "ivf,codes=rabitq", "pq", "pq,opq=1", "ivf-pq"];
