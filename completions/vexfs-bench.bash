@@ -23,7 +23,7 @@ _vexfs__bench() {
 
     case "${cmd}" in
         vexfs__bench)
-            opts="-d -c -k -q -v -h -V --device --offset --collection --directory --train --test --ground-truth --metric --index --k --runs --warm-ups --threads --memory --csv --plot --quiet --verbose --json --help --version run hw compare"
+            opts="-d -c -k -q -v -h -V --device --offset --collection --directory --dataset --train --test --ground-truth --metric --index --k --runs --warm-ups --threads --memory --csv --plot --quiet --verbose --json --help --version run hw compare"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -53,6 +53,21 @@ _vexfs__bench() {
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --dataset)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
                     fi
                     return 0
                     ;;

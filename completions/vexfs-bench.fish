@@ -2,9 +2,10 @@ complete -c vexfs-bench -s d -l device -d 'Block device, image file, LABEL=… o
 complete -c vexfs-bench -l offset -d 'Byte of the device at which the filesystem begins' -r
 complete -c vexfs-bench -s c -l collection -d 'For run: collection to make on the device [default: bench]' -r
 complete -c vexfs-bench -l directory -d 'Directory of the image made without -d [default: that for temporary files]' -r -f -a "(__fish_complete_directories)"
+complete -c vexfs-bench -l dataset -d 'For run: an HDF5 file of ann-benchmarks.com: train, test, neighbors' -r -F
 complete -c vexfs-bench -l train -d 'For run: vectors to import [default: the standard workload]' -r -F
 complete -c vexfs-bench -l test -d 'For run: queries' -r -F
-complete -c vexfs-bench -l ground-truth -d 'For run: true neighbours of the queries, as row numbers, a .npy array' -r -F
+complete -c vexfs-bench -l ground-truth -d 'For run: true neighbours of the queries, as row numbers' -r -F
 complete -c vexfs-bench -l metric -d 'For run: metric of the collection [default: l2, of bits hamming]' -r -f -a "l2\t''
 cosine\t''
 ip\t''

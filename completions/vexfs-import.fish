@@ -1,4 +1,5 @@
 complete -c vexfs-import -l format -d 'Format of the files [default: what they look like]' -r -f -a "npy\t''
+hdf5\t''
 text\t''
 jsonl\t''
 fvecs\t''
@@ -11,7 +12,7 @@ ibin\t''"
 complete -c vexfs-import -s d -l device -d 'Block device, image file, LABEL=… or UUID=… [env: VEXFS_DEVICE]' -r
 complete -c vexfs-import -l offset -d 'Byte of the device at which the filesystem begins' -r
 complete -c vexfs-import -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
-complete -c vexfs-import -l ids -d 'Ids of the rows: a .npy array of integers, or a text with one a line' -r -F
+complete -c vexfs-import -l ids -d 'Ids of the rows: an array of integers, or a text with one a line' -r -F
 complete -c vexfs-import -l keys -d 'String keys of the rows, one a line' -r -F
 complete -c vexfs-import -l dtype -d 'Element type of a collection that is created [default: that of the data]' -r -f -a "f32\t''
 f16\t''

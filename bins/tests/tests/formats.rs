@@ -150,3 +150,60 @@ n.save(sys.argv[3], b[2:].reshape(37, 16).astype('f2'))",
     image.import().args(["-q", "-c", "back"]).arg(back).finish().expect(0);
     assert!(image.rows("back") == image.rows("f16"));
 }
+
+#[test]
+fn datasets_of_h5py_come_in_whatever_way_they_are_stored() {
+    let Some(python) = python::with("numpy, h5py") else { return };
+    let image = Image::new(16);
+    let file = image.scratch.path("x.h5");
+    python.run(
+        "import sys, numpy as n, h5py
+rows = n.arange(900 * 12).reshape(900, 12) % 251
+with h5py.File(sys.argv[1], 'w') as f:
+    for name in ['f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8']:
+        bound = 127 if name == 'i1' else 251
+        for order in '<>':
+            a = (rows % bound).astype(order + name)
+            key = ('le_' if order == '<' else 'be_') + name
+            f[key] = a
+            f.create_dataset(key + '_gzip', data=a, chunks=(128, 5), compression='gzip', shuffle=True, fletcher32=True)
+            f.create_dataset(key + '_lzf', data=a, chunks=(100, 12), compression='lzf', maxshape=(None, 12))
+    f['ids'] = n.arange(900, dtype='>i8') * 3
+    f['keys'] = ['row %d ü' % i for i in range(900)]
+    f['neighbors'] = n.arange(900, dtype='i4').reshape(900, 1)",
+        &[&file],
+    );
+    let part = |name: &str| format!("{}:/{name}", file.display());
+    let expected = |bound: usize| -> Vec<f32> { (0..900 * 12).map(|n| (n % 251 % bound) as f32).collect() };
+    for name in ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"] {
+        let expected: Vec<u8> =
+            expected(if name == "i1" { 127 } else { 251 }).iter().flat_map(|x| x.to_le_bytes()).collect();
+        for kind in ["le_X", "be_X", "le_X_gzip", "be_X_gzip", "le_X_lzf", "be_X_lzf"] {
+            let dataset = kind.replace('X', name);
+            let import = image.import().args(["-q", "-c", &dataset, "--dtype", "f32"]);
+            import.arg(part(&dataset)).finish().expect(0);
+            assert!(image.rows(&dataset) == expected, "{dataset}");
+        }
+    }
+    let import = image.import().args(["-q", "-c", "ids", "--ids", &part("ids"), &part("le_f2")]);
+    import.finish().expect(0);
+    let import = image.import().args(["-q", "-c", "keys", "--keys", &part("keys"), &part("le_u1_gzip")]);
+    import.finish().expect(0);
+    let query = image.query().args(["-q", "-c", "ids", "-k", "1", "-o", "csv", "--vector"]);
+    let run = query.arg("24,25,26,27,28,29,30,31,32,33,34,35").finish().expect(0);
+    assert!(run.text().contains("0,1,6,0"), "{}", run.text());
+    let query = image.query().args(["-c", "keys", "-k", "1", "-o", "csv", "--id", "row 899 ü"]);
+    // Rows repeat after 251; the one that asks is left out.
+    let run = query.finish().expect(0);
+    assert!(run.text().contains("row 146 ü"), "{}", run.text());
+    let query = image.query().args(["-c", "le_f4", "-k", "1", "--ground-truth", &part("neighbors")]);
+    let run = query.arg(part("be_f8")).finish().expect(0);
+    assert!(run.stderr.contains("recall@1: 1.0000"), "{}", run.stderr);
+
+    let run = image.import().args(["-c", "new"]).arg(&file).finish().expect(1);
+    assert!(run.stderr.contains("name one dataset, as FILE:/NAME; /be_f2, /be_f2_gzip"), "{}", run.stderr);
+    let run =
+        image.import().args(["-c", "new", "--format", "hdf5", "-"]).input(&b"\x89HDF"[..]).finish().expect(1);
+    assert!(run.stderr.contains("hdf5 is read from a file, not from a stream"), "{}", run.stderr);
+    image.assert_sound();
+}

@@ -46,22 +46,28 @@ pub struct Args {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "device")]
     pub directory: Option<PathBuf>,
 
+    /// For run: an HDF5 file of ann-benchmarks.com: train, test, neighbors
+    ///
+    /// The same as --train FILE:/train --test FILE:/test --ground-truth FILE:/neighbors; the last may be given otherwise.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["train", "test"], group = "rows")]
+    pub dataset: Option<PathBuf>,
+
     /// For run: vectors to import [default: the standard workload]
     ///
     /// A file as vexfs-import reads it; its rows are held in memory, so that reading them is not measured. The standard workload is
     /// 10,000 rows of 128 uniform f32 and 100 queries, those of NumPy's generator MT19937 with seed 42: numpy.random.seed(42), then
     /// numpy.random.random twice.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "test")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "test", group = "rows")]
     pub train: Option<PathBuf>,
 
     /// For run: queries
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "train")]
     pub test: Option<PathBuf>,
 
-    /// For run: true neighbours of the queries, as row numbers, a .npy array
+    /// For run: true neighbours of the queries, as row numbers
     ///
     /// Recall is measured against these rather than against the exact search, which is thereby measured too.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "train")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "rows")]
     pub ground_truth: Option<PathBuf>,
 
     /// For run: metric of the collection [default: l2, of bits hamming]

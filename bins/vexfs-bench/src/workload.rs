@@ -1,6 +1,6 @@
 //! What is measured with: rows, queries and, if it is given, the truth.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use vexfs_cli::args::metric_for;
@@ -39,8 +39,13 @@ pub(crate) enum Asked {
 impl Workload {
     /// The workload that the flags name.
     pub(crate) fn of(args: &Args) -> anyhow::Result<Self> {
-        match (&args.train, &args.test) {
-            (Some(train), Some(test)) => Self::of_files(args, train, test),
+        let truth = args.ground_truth.clone();
+        match (&args.dataset, &args.train, &args.test) {
+            (Some(file), ..) => {
+                let [train, test, neighbors] = ["train", "test", "neighbors"].map(|name| part(file, name));
+                Self::of_files(args, &train, &test, Some(truth.unwrap_or(neighbors)))
+            }
+            (None, Some(train), Some(test)) => Self::of_files(args, train, test, truth),
             _ => {
                 let (rows, dim, queries) = STANDARD;
                 let mut random = MersenneTwister::new(SEED);
@@ -62,7 +67,7 @@ impl Workload {
         }
     }
 
-    fn of_files(args: &Args, train: &Path, test: &Path) -> anyhow::Result<Self> {
+    fn of_files(args: &Args, train: &Path, test: &Path, truth: Option<PathBuf>) -> anyhow::Result<Self> {
         let (rows, dim, target) = read(train, None)?;
         let dtype = match target {
             TargetType::F32 => DType::F32,
@@ -95,8 +100,8 @@ impl Workload {
         if workload.len() == 0 || workload.query_count() == 0 {
             bail!("{}: there are no rows or no queries", train.display());
         }
-        if let Some(path) = &args.ground_truth {
-            workload.truth = Some(workload.read_truth(path, args.k.get())?);
+        if let Some(path) = truth {
+            workload.truth = Some(workload.read_truth(&path, args.k.get())?);
         }
         Ok(workload)
     }
@@ -151,6 +156,13 @@ impl Workload {
     pub(crate) fn rows_within(&self, most: usize) -> usize {
         usize::try_from(self.len()).unwrap_or(usize::MAX).min(most)
     }
+}
+
+/// A dataset of an HDF5 file.
+fn part(file: &Path, name: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(format!(":/{name}"));
+    path.into()
 }
 
 /// All rows of a file, its dimension, and the type of the rows.

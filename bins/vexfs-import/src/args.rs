@@ -25,10 +25,10 @@ use vexfs_io::Format;
     override_usage = "vexfs-import [OPTIONS] FILE...\n       vexfs-import [OPTIONS] --file SRC DEST"
 )]
 pub struct Args {
-    /// Files of vectors: .npy, .fvecs, .fbin and more, or texts with a line each
+    /// Files of vectors: .npy, .h5:/dataset, .fvecs, .fbin and more, or texts
     ///
-    /// Arrays of numpy (npy), fvecs and bvecs, fbin, u8bin and i8bin, or text. A line of text is numbers with commas or spaces
-    /// between them, a JSON array, or a JSON object with the key 'vector'. - is standard input.
+    /// Arrays of numpy (npy), datasets of HDF5, fvecs and bvecs, fbin, u8bin and i8bin, or text. A dataset is named behind a colon:
+    /// FILE.h5:/train; the only one of two axes need not be. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is standard input.
     #[arg(value_name = "FILE", required_unless_present = "file", value_hint = ValueHint::FilePath)]
     pub vectors: Vec<PathBuf>,
 
@@ -47,16 +47,16 @@ pub struct Args {
     #[allow(missing_docs)] // the fragment says what it is
     pub collection: CollectionArgs,
 
-    /// Ids of the rows: a .npy array of integers, or a text with one a line
+    /// Ids of the rows: an array of integers, or a text with one a line
     ///
-    /// One id for each row of all files, in their order. An id is a number below 2^64 - 1 that no other row has. Without ids,
+    /// A .npy file, a dataset of HDF5, or a text. One id for each row of all files, in their order. An id is a number below 2^64 - 1 that no other row has. Without ids,
     /// the rows are numbered on from the highest id.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors", conflicts_with = "keys")]
     pub ids: Option<PathBuf>,
 
     /// String keys of the rows, one a line
     ///
-    /// One key for each row of all files, in their order. Queries print keys instead of ids.
+    /// A text, or a dataset of strings of HDF5. One key for each row of all files, in their order. Queries print keys instead of ids.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors")]
     pub keys: Option<PathBuf>,
 

@@ -20,7 +20,7 @@ pub const DEFAULT_K: u32 = 10;
 pub struct Args {
     /// File of queries: a row per query, or text, a line per query [default: -]
     ///
-    /// Arrays of numpy (npy), fvecs and bvecs, fbin, u8bin and i8bin, or text. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
+    /// Arrays of numpy (npy), datasets of HDF5 (FILE.h5:/test), fvecs and bvecs, fbin, u8bin and i8bin, or text. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
     /// standard input: queries are answered as they come.
     #[arg(value_name = "QUERIES", value_hint = ValueHint::FilePath, conflicts_with_all = ["vector", "id"])]
     pub queries: Option<PathBuf>,
@@ -113,7 +113,7 @@ pub struct Args {
 
     /// True neighbours of the queries, to measure recall: an array of integers
     ///
-    /// A .npy, .ivecs or .ibin file. A row of ids for each query, nearest first, at least K of them; without explicit ids these are row numbers from 0. The
+    /// A .npy, .ivecs or .ibin file, or a dataset of HDF5 (FILE.h5:/neighbors). A row of ids for each query, nearest first, at least K of them; without explicit ids these are row numbers from 0. The
     /// recall goes to standard error, with --stats as one of its figures. A neighbour as near as the true K-th counts as found.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ground_truth: Option<PathBuf>,

@@ -36,6 +36,12 @@ impl IoError {
         Self::new(name, Place::Whole, problem)
     }
 
+    /// The same error at another place of the file.
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        self.0.place = place;
+        self
+    }
+
     /// The path of the file, or a name such as `standard input`.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -241,6 +247,43 @@ pub enum Problem {
     BinHeader {
         /// Bytes that are there.
         found: usize,
+    },
+    /// A format that is read from files only.
+    #[error("{format} is read from a file, not from a stream; save it first")]
+    NotAFile {
+        /// The format.
+        format: Format,
+    },
+    /// The HDF5 library cannot do something with a file.
+    #[error("cannot {doing}: {text}")]
+    Hdf5 {
+        /// What failed.
+        doing: &'static str,
+        /// What the library says, shortened.
+        text: String,
+    },
+    /// No dataset was named, and there is not just one that could be meant.
+    #[error("name one dataset, as FILE:/NAME; {}", if .found.is_empty() { "there is none" } else { .found })]
+    Datasets {
+        /// Those of the file.
+        found: String,
+    },
+    /// A dataset whose bytes are not in its file.
+    #[error("{what}; copy it into one file with h5repack or h5py")]
+    Elsewhere {
+        /// Where they are.
+        what: &'static str,
+    },
+    /// A dataset that was made and never filled.
+    #[error("nothing was ever written to the dataset")]
+    NeverWritten,
+    /// A dataset with chunks that do not fit the memory.
+    #[error(
+        "chunks of shape {shape} take more memory than is allowed; make them smaller with h5repack -l CHUNK=…"
+    )]
+    Chunk {
+        /// Shape of a chunk as numpy prints it.
+        shape: String,
     },
     /// A part of a file whose name is no text.
     #[error("the name behind the colon is not UTF-8")]

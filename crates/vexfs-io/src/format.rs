@@ -14,6 +14,8 @@ use crate::source::MAX_DIM;
 pub enum Format {
     /// An array saved by `numpy.save`.
     Npy,
+    /// HDF5, of which one dataset is meant.
+    Hdf5,
     /// A vector per line: numbers, a JSON array, or a JSON object with the key `vector`.
     Text,
     /// Each row its number of components (i32), then f32 components.
@@ -33,8 +35,9 @@ pub enum Format {
 }
 
 /// Names and endings of file names that stand for a format; the first of each format is the one shown.
-const NAMES: [(&str, Format); 13] = [
+const NAMES: [(&str, Format); 16] = [
     ("npy", Format::Npy),
+    ("hdf5", Format::Hdf5),
     ("text", Format::Text),
     ("jsonl", Format::Text),
     ("fvecs", Format::Fvecs),
@@ -44,13 +47,15 @@ const NAMES: [(&str, Format); 13] = [
     ("u8bin", Format::U8bin),
     ("i8bin", Format::I8bin),
     ("ibin", Format::Ibin),
+    ("h5", Format::Hdf5),
+    ("hdf", Format::Hdf5),
     ("ndjson", Format::Text),
     ("json", Format::Text),
     ("txt", Format::Text),
 ];
 
 /// How many of [`NAMES`] are offered to users; the rest are taken too.
-const OFFERED: usize = 10;
+const OFFERED: usize = 11;
 
 /// The layouts without a magic, which only a name tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +93,7 @@ impl Format {
         }
         let problem = match Content::of(start) {
             Content::Npy => return Ok(Format::Npy),
+            Content::Hdf5 => return Ok(Format::Hdf5),
             Content::Text => return Ok(Format::Text),
             Content::Empty => Problem::Empty { expected: EXPECTED },
             Content::Binary if plain.is_some() => return Ok(plain.unwrap_or(Format::Npy)),
@@ -168,7 +174,7 @@ mod tests {
         for name in Format::names() {
             assert_eq!(name == "jsonl", name.parse::<Format>().unwrap().to_string() != name);
         }
-        assert!("hdf6".parse::<Format>().unwrap_err().contains("npy, text, jsonl, fvecs"));
+        assert!("hdf6".parse::<Format>().unwrap_err().contains("npy, hdf5, text, jsonl, fvecs"));
     }
 
     #[test]

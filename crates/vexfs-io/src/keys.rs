@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::{IoError, Problem};
+use crate::error::{IoError, Place, Problem};
+use crate::format::Format;
+use crate::hdf5;
 use crate::input::Input;
 use crate::lines::Lines;
 
@@ -12,47 +14,72 @@ pub const MAX_KEY_BYTES: usize = 1024;
 
 const KEY: &str = "a key of 1 to 1024 bytes";
 
-/// The keys in a text, one per line; ends after the first error.
+/// The keys in a text, one per line, or in a dataset of strings; ends after the first error.
 ///
 /// A key is the whole line, white space included. Not checked here, because it needs all of them at once or the
 /// collection: whether a key occurs twice, and whether there are as many as rows.
 pub struct KeyReader {
-    lines: Lines<Box<dyn Read + Send>>,
+    keys: Box<dyn Iterator<Item = Result<String, IoError>> + Send>,
     delivered: u64,
     failed: bool,
 }
 
 impl KeyReader {
-    /// Opens the text at `path`; `-` is standard input.
+    /// Opens the text at `path`, or the dataset that `FILE:PART` names; `-` is standard input.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Those of the system; those of finding a dataset, and one that has no strings.
     pub fn open(path: &Path) -> Result<KeyReader, IoError> {
-        let input = Input::open(path)?;
+        let mut input = Input::open(path)?;
+        let is_hdf5 = input.path.is_some() && matches!(input.format(None), Ok(Format::Hdf5));
         let name = input.name.clone();
-        Ok(Self::from_stream(input.into_stream()?.0, &name))
+        if !is_hdf5 {
+            input.refuse_part(Format::Text)?;
+            return Ok(Self::from_stream(input.into_stream()?.0, &name));
+        }
+        let mut strings = hdf5::strings(input)?.zip(0..);
+        Ok(Self::new(std::iter::from_fn(move || {
+            let (string, row) = strings.next()?;
+            Some(
+                string
+                    .and_then(|string| checked(&string).map_err(|p| IoError::new(&name, Place::Row(row), p))),
+            )
+        })))
     }
 
     /// Reads the keys in a stream, which `name` stands for in messages.
     pub fn from_stream(stream: impl Read + Send + 'static, name: &str) -> KeyReader {
-        let lines = Lines::new(Box::new(stream) as Box<_>, name, MAX_KEY_BYTES, KEY);
-        KeyReader { lines, delivered: 0, failed: false }
+        let mut lines = Lines::new(Box::new(stream) as Box<dyn Read + Send>, name, MAX_KEY_BYTES, KEY);
+        Self::new(std::iter::from_fn(move || {
+            let checked = match lines.next_line() {
+                Ok(line) => line.map(checked)?,
+                Err(error) => return Some(Err(error)),
+            };
+            Some(checked.map_err(|problem| lines.error(problem)))
+        }))
+    }
+
+    fn new(keys: impl Iterator<Item = Result<String, IoError>> + Send + 'static) -> Self {
+        KeyReader { keys: Box::new(keys), delivered: 0, failed: false }
     }
 
     /// How many keys have been delivered: all of them, once the iterator has ended without an error.
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
+}
 
-    fn next_key(&mut self) -> Result<Option<String>, IoError> {
-        let Some(line) = self.lines.next_line()? else { return Ok(None) };
-        let found = match line {
-            "" => "an empty line",
-            _ if line.contains('\0') => "a NUL character",
-            _ => return Ok(Some(line.to_owned())),
-        };
-        Err(self.lines.error(Problem::Text { found: found.to_owned(), expected: KEY }))
-    }
+/// A key as it may be stored.
+fn checked(key: &str) -> Result<String, Problem> {
+    let found = match key {
+        "" => "an empty line",
+        _ if key.contains('\0') => "a NUL character",
+        _ if key.len() > MAX_KEY_BYTES => {
+            return Err(Problem::LineLength { limit: MAX_KEY_BYTES, expected: KEY });
+        }
+        _ => return Ok(key.to_owned()),
+    };
+    Err(Problem::Text { found: found.to_owned(), expected: KEY })
 }
 
 impl Iterator for KeyReader {
@@ -62,7 +89,7 @@ impl Iterator for KeyReader {
         if self.failed {
             return None;
         }
-        let key = self.next_key().transpose()?;
+        let key = self.keys.next()?;
         match key {
             Ok(_) => self.delivered += 1,
             Err(_) => self.failed = true,

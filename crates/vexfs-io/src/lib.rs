@@ -12,7 +12,7 @@
 //! VexFS.
 //!
 //! Reading order: `element` (types), `input` and `format` (what is named and what it is), `source` (the door), `raw` and
-//! `converted` (from a file's rows to a collection's), then the formats: `npy`, `vecs`, `bigann`, `text`; `convert` (what happens
+//! `converted` (from a file's rows to a collection's), then the formats: `npy`, `hdf5`, `vecs`, `bigann`, `text`; `convert` (what happens
 //! to a value), `ids` and `keys`, `writer`, `error`.
 //!
 //! ```
@@ -41,6 +41,7 @@ mod converted;
 mod element;
 mod error;
 mod format;
+mod hdf5;
 mod ids;
 mod input;
 mod integers;

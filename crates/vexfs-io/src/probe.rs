@@ -67,7 +67,7 @@ impl Content {
             Content::Compressed => "; decompress it first, for instance `zcat FILE | … -`",
             Content::Pickle => "; save the array with numpy.save",
             Content::Zip => "; save one array with numpy.save rather than numpy.savez",
-            Content::Hdf5 | Content::Parquet | Content::Arrow => "; convert it with numpy.save",
+            Content::Parquet | Content::Arrow => "; convert it with numpy.save",
             Content::Binary => "; if it is of a format without a magic, name it: --format fvecs, fbin, …",
             _ => "",
         }

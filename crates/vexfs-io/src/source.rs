@@ -8,6 +8,7 @@ use crate::converted::Converted;
 use crate::element::{ElementType, TargetType};
 use crate::error::{IoError, Place, Problem};
 use crate::format::{Format, Plain};
+use crate::hdf5::Hdf5Rows;
 use crate::input::{Bytes, Input};
 use crate::npy::ArrayReader;
 use crate::probe::Content;
@@ -182,6 +183,7 @@ pub(crate) fn open_raw(
             input.refuse_part(format)?;
             Ok(Box::new(open_bin(input, element, axes)?))
         }
+        None if format == Format::Hdf5 => Ok(Box::new(Hdf5Rows::open(input, axes, options.memory)?)),
         None => {
             input.refuse_part(format)?;
             let Input { bytes, name, .. } = input;
