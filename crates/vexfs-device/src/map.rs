@@ -138,8 +138,8 @@ impl Mapping {
         }
     }
 
-    /// Whether all bytes of `range` are in memory: whether [`populate`](Self::populate) would read nothing from the device. A user who may
-    /// not write the device is not told, and gets a yes.
+    /// Whether all bytes of `range` are known to be in memory: [`populate`](Self::populate) then reads nothing from the device. Only root
+    /// and the owner of a device are told.
     pub fn is_resident(&self, range: Range<usize>) -> bool {
         let range = range.start..range.end.min(self.len());
         match &self.bytes {

@@ -5,13 +5,14 @@ use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::sys::utsname::uname;
+use nix::unistd::{SysconfVar, geteuid, sysconf};
 
 use super::Segments;
 use crate::lock::LockedFile;
@@ -21,6 +22,21 @@ use crate::{DeviceError, IoOp};
 /// Memory page of this machine in bytes.
 pub(super) fn page_size() -> usize {
     sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| usize::try_from(size).ok()).unwrap_or(4096)
+}
+
+/// Whether the system gives up populating a page that the device cannot read.
+///
+/// From Linux 5.14, which has MADV_POPULATE_READ, to 6.8 a page that could not be read is read again without end
+/// (mm/madvise.c takes VM_FAULT_RETRY for progress). There, what is not in memory must have been read before.
+fn populating_ends() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let release =
+            uname().map(|system| system.release().to_string_lossy().into_owned()).unwrap_or_default();
+        let mut numbers =
+            release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 9)
+    })
 }
 
 /// A reserved range of addresses, filled with read-only mappings of a file.
@@ -37,6 +53,8 @@ pub(super) struct Region {
     file: Arc<LockedFile>,
     base: u64,
     segments: Arc<Segments>,
+    /// Whether the system tells this user what is in memory; to others it says that everything is.
+    knows_residency: bool,
 }
 
 // SAFETY: the region is read-only memory that belongs to this value alone until it is dropped; nothing in it is tied to the
@@ -73,6 +91,10 @@ impl Region {
             file: Arc::clone(file),
             base,
             segments: Arc::clone(segments),
+            knows_residency: {
+                let user = geteuid();
+                user.is_root() || file.metadata().is_ok_and(|metadata| metadata.uid() == user.as_raw())
+            },
         };
         for segment in &segments.list {
             let size = NonZeroUsize::new((segment.run.len as usize).next_multiple_of(page));
@@ -114,6 +136,9 @@ impl Region {
 
     /// `range` is not empty and inside the mapping. What the system does not say is not resident.
     pub(super) fn is_resident(&self, range: Range<usize>) -> bool {
+        if !self.knows_residency {
+            return false;
+        }
         let page = page_size();
         let mut states = [0; 512];
         (range.start / page..range.end.div_ceil(page)).step_by(states.len()).all(|first| {
@@ -127,6 +152,9 @@ impl Region {
     }
 
     pub(super) fn populate(&self, range: Range<usize>) -> Result<(), DeviceError> {
+        if !populating_ends() && !self.is_resident(range.clone()) {
+            self.read_through(range.clone())?;
+        }
         let mut is_second_try = false;
         loop {
             match self.advise(range.clone(), MmapAdvise::MADV_POPULATE_READ) {
