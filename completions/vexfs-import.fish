@@ -1,4 +1,5 @@
 complete -c vexfs-import -l format -d 'Format of the files [default: what they look like]' -r -f -a "npy\t''
+npz\t''
 hdf5\t''
 text\t''
 jsonl\t''

@@ -207,3 +207,42 @@ with h5py.File(sys.argv[1], 'w') as f:
     assert!(run.stderr.contains("hdf5 is read from a file, not from a stream"), "{}", run.stderr);
     image.assert_sound();
 }
+
+#[test]
+fn arrays_of_numpy_savez_come_stored_and_compressed() {
+    let Some(python) = python::with("numpy") else { return };
+    let image = Image::new(16);
+    let [stored, compressed, alone] = ["s.npz", "c.npz", "a.npz"].map(|name| image.scratch.path(name));
+    python.run(
+        "import sys, numpy as n
+rows = (n.arange(900 * 12).reshape(900, 12) % 251).astype('u1')
+parts = dict(rows=rows, columns=n.asfortranarray(rows), half=rows.astype('>f2'), ids=n.arange(900) * 7)
+n.savez(sys.argv[1], **parts)
+n.savez_compressed(sys.argv[2], **parts)
+n.savez(sys.argv[3], rows)",
+        &[&stored, &compressed, &alone],
+    );
+    let expected: Vec<u8> = (0..900 * 12).map(|n| (n % 251) as u8).collect();
+    let mut count = 0;
+    let mut same = |file: String, ids: Option<String>| {
+        let collection = format!("c{count}");
+        count += 1;
+        let mut import = image.import().args(["-q", "-c", &collection, "--dtype", "u8", &file]);
+        if let Some(ids) = ids {
+            import = import.args(["--ids", &ids]);
+        }
+        import.finish().expect(0);
+        assert!(image.rows(&collection) == expected, "{file}");
+    };
+    same(alone.display().to_string(), None);
+    for file in [&stored, &compressed] {
+        let part = |name: &str| format!("{}:{name}", file.display());
+        same(part("rows"), Some(part("ids")));
+        same(part("half"), None);
+    }
+    same(format!("{}:columns", stored.display()), None);
+    let columns = format!("{}:columns", compressed.display());
+    let run = image.import().args(["-c", "new", &columns]).finish().expect(1);
+    assert!(run.stderr.contains("fortran_order array on a stream"), "{}", run.stderr);
+    image.assert_sound();
+}

@@ -38,8 +38,8 @@ fn files_that_are_no_vectors_are_refused_before_a_byte_is_written() {
         ("header.npy", &header, "malformed npy header"),
         ("magic.npy", &whole[..8], "header"),
         ("empty.npy", &[], "is empty; expected vectors"),
-        ("model.pt", b"PK\x03\x04........", "looks like a zip archive"),
-        ("data.h5", b"\x89HDF\r\n\x1a\n....", "looks like an HDF5 file"),
+        ("model.pt", b"PK\x03\x04........", "cannot read the archive"),
+        ("data.h5", b"\x89HDF\r\n\x1a\n....", "cannot open it: H5Fopen()"),
         ("noise", &[0xFE; 300], "binary data of no known format"),
         ("words.txt", b"hello world\n", "line 1, column 1: found `hello`"),
     ] {

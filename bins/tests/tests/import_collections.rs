@@ -178,7 +178,7 @@ fn standard_input_is_read_as_what_it_is() {
     assert_eq!(image.rows("vectors"), f32_bytes(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
     for (input, problem) in [
         (Vec::new(), "standard input: is empty"),
-        (b"PK\x03\x04....".to_vec(), "standard input: looks like a zip archive"),
+        (b"PK\x03\x04....".to_vec(), "standard input: npz is read from a file, not from a stream"),
         (b"1 2\n3 x\n".to_vec(), "standard input: line 2, column 3: found `x`"),
         (b"1 2\n3 4 5\n".to_vec(), "standard input: line 2: vector has 3 components"),
     ] {

@@ -25,10 +25,10 @@ use vexfs_io::Format;
     override_usage = "vexfs-import [OPTIONS] FILE...\n       vexfs-import [OPTIONS] --file SRC DEST"
 )]
 pub struct Args {
-    /// Files of vectors: .npy, .h5:/dataset, .fvecs, .fbin and more, or texts
+    /// Files of vectors: .npy, .npz:array, .h5:/dataset, .fvecs and more, or texts
     ///
-    /// Arrays of numpy (npy), datasets of HDF5, fvecs and bvecs, fbin, u8bin and i8bin, or text. A dataset is named behind a colon:
-    /// FILE.h5:/train; the only one of two axes need not be. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is standard input.
+    /// Arrays of numpy (npy, npz), datasets of HDF5, fvecs and bvecs, fbin, u8bin and i8bin, or text. What
+    /// is meant of a file stands behind a colon: FILE.npz:name, FILE.h5:/train; if there is only one it need not. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is standard input.
     #[arg(value_name = "FILE", required_unless_present = "file", value_hint = ValueHint::FilePath)]
     pub vectors: Vec<PathBuf>,
 

@@ -268,6 +268,18 @@ pub enum Problem {
         /// Those of the file.
         found: String,
     },
+    /// A zip archive that cannot be read.
+    #[error("cannot read the archive: {text}")]
+    Archive {
+        /// Why, shortened.
+        text: String,
+    },
+    /// No array of an archive was named, or one that is not there, and there is not just one that could be meant.
+    #[error("name one array, as FILE:NAME; {}", if .found.is_empty() { "there is none" } else { .found })]
+    Arrays {
+        /// Those of the archive.
+        found: String,
+    },
     /// A dataset whose bytes are not in its file.
     #[error("{what}; copy it into one file with h5repack or h5py")]
     Elsewhere {

@@ -14,6 +14,8 @@ use crate::source::MAX_DIM;
 pub enum Format {
     /// An array saved by `numpy.save`.
     Npy,
+    /// Arrays saved by `numpy.savez`, of which one is meant.
+    Npz,
     /// HDF5, of which one dataset is meant.
     Hdf5,
     /// A vector per line: numbers, a JSON array, or a JSON object with the key `vector`.
@@ -35,8 +37,9 @@ pub enum Format {
 }
 
 /// Names and endings of file names that stand for a format; the first of each format is the one shown.
-const NAMES: [(&str, Format); 16] = [
+const NAMES: [(&str, Format); 17] = [
     ("npy", Format::Npy),
+    ("npz", Format::Npz),
     ("hdf5", Format::Hdf5),
     ("text", Format::Text),
     ("jsonl", Format::Text),
@@ -55,7 +58,7 @@ const NAMES: [(&str, Format); 16] = [
 ];
 
 /// How many of [`NAMES`] are offered to users; the rest are taken too.
-const OFFERED: usize = 11;
+const OFFERED: usize = 12;
 
 /// The layouts without a magic, which only a name tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,7 @@ impl Format {
         }
         let problem = match Content::of(start) {
             Content::Npy => return Ok(Format::Npy),
+            Content::Zip => return Ok(Format::Npz),
             Content::Hdf5 => return Ok(Format::Hdf5),
             Content::Text => return Ok(Format::Text),
             Content::Empty => Problem::Empty { expected: EXPECTED },
@@ -174,7 +178,7 @@ mod tests {
         for name in Format::names() {
             assert_eq!(name == "jsonl", name.parse::<Format>().unwrap().to_string() != name);
         }
-        assert!("hdf6".parse::<Format>().unwrap_err().contains("npy, hdf5, text, jsonl, fvecs"));
+        assert!("hdf6".parse::<Format>().unwrap_err().contains("npy, npz, hdf5, text, jsonl, fvecs"));
     }
 
     #[test]

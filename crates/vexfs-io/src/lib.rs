@@ -12,7 +12,7 @@
 //! VexFS.
 //!
 //! Reading order: `element` (types), `input` and `format` (what is named and what it is), `source` (the door), `raw` and
-//! `converted` (from a file's rows to a collection's), then the formats: `npy`, `hdf5`, `vecs`, `bigann`, `text`; `convert` (what happens
+//! `converted` (from a file's rows to a collection's), then the formats: `npy`, `npz`, `hdf5`, `vecs`, `bigann`, `text`; `convert` (what happens
 //! to a value), `ids` and `keys`, `writer`, `error`.
 //!
 //! ```
@@ -49,6 +49,7 @@ mod keys;
 mod lines;
 mod matrix;
 mod npy;
+mod npz;
 mod probe;
 mod raw;
 mod read_at;

@@ -66,7 +66,6 @@ impl Content {
         match self {
             Content::Compressed => "; decompress it first, for instance `zcat FILE | … -`",
             Content::Pickle => "; save the array with numpy.save",
-            Content::Zip => "; save one array with numpy.save rather than numpy.savez",
             Content::Parquet | Content::Arrow => "; convert it with numpy.save",
             Content::Binary => "; if it is of a format without a magic, name it: --format fvecs, fbin, …",
             _ => "",

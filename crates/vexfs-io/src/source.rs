@@ -11,6 +11,7 @@ use crate::format::{Format, Plain};
 use crate::hdf5::Hdf5Rows;
 use crate::input::{Bytes, Input};
 use crate::npy::ArrayReader;
+use crate::npz;
 use crate::probe::Content;
 use crate::raw::{Axes, RawRows};
 use crate::read_at::ReadAt;
@@ -182,6 +183,9 @@ pub(crate) fn open_raw(
         Some(Plain::Bin(element)) => {
             input.refuse_part(format)?;
             Ok(Box::new(open_bin(input, element, axes)?))
+        }
+        None if format == Format::Npz => {
+            Ok(Box::new(npz::open(input, axes, options.takes_bf16(), options.memory)?))
         }
         None if format == Format::Hdf5 => Ok(Box::new(Hdf5Rows::open(input, axes, options.memory)?)),
         None => {

@@ -100,6 +100,22 @@ impl ArrayReader {
         Ok(array)
     }
 
+    /// Compares the promise of the header with the length of what is a stream, but of known length.
+    ///
+    /// # Errors
+    /// [`Problem::Truncated`] and [`Problem::Trailing`].
+    pub(crate) fn compare_with(&self, found: u64) -> Result<(), IoError> {
+        if found < self.promised {
+            let row_bytes = (self.columns * self.header.element.bytes()) as u64;
+            return Err(self.truncated(found, found.saturating_sub(self.header.data_offset) / row_bytes));
+        }
+        if found > self.promised {
+            let problem = Problem::Trailing { promised: self.promised, found: Some(found) };
+            return Err(IoError::new(&self.name, Place::Byte(self.promised), problem));
+        }
+        Ok(())
+    }
+
     /// The header as found.
     pub(crate) fn header(&self) -> &NpyHeader {
         &self.header
