@@ -21,7 +21,7 @@ BIN_TOOLS := vexfs-import vexfs-query vexfs-bench
 TOOLS := $(SBIN_TOOLS) $(BIN_TOOLS)
 PACKAGES := $(foreach tool,$(TOOLS),--package $(subst .,-,$(tool)))
 
-.PHONY: all help deps build test test-vm demo lint generate fuzz bench install uninstall
+.PHONY: all help deps build test test-vm prove demo lint generate fuzz bench install uninstall
 
 all: build
 
@@ -30,6 +30,7 @@ help:
 	@echo 'make build      build the tools, optimised'
 	@echo 'make test       build and run all tests'
 	@echo 'make test-vm    the tools on failing disks of a virtual machine (qemu-system-x86, dmsetup, busybox-static)'
+	@echo 'make prove      try every damage on the repair, and write the totals into docs/proofs.md'
 	@echo 'make demo       see the tools at work on an image'
 	@echo 'make lint       formatting, clippy, shell scripts, generated files'
 	@echo 'make generate   write man pages and completions from the flags'
@@ -48,6 +49,10 @@ test: deps
 
 test-vm: deps
 	tests/vm/run.sh
+
+# Every damage that the proofs know; 'make test' tries a sample.
+prove: deps
+	VEXFS_PROVE=all $(CARGO) test --locked --package vexfs-fs --test proofs
 
 demo: build
 	demo/run.sh

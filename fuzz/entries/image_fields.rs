@@ -27,7 +27,16 @@ pub(crate) struct Place {
     /// First byte of the structure.
     pub(crate) at: u64,
     pub(crate) fields: &'static [FieldLayout],
+    /// The object that it belongs to; 0 for what belongs to the filesystem.
+    pub(crate) owner: u64,
     seal: Seal,
+}
+
+impl Place {
+    /// Whether it is part of the journal.
+    pub(crate) fn is_in_log(&self) -> bool {
+        matches!(self.seal, Seal::Log(_) | Seal::LoggedSuperblock(..) | Seal::JournalSuperblock)
+    }
 }
 
 /// What vouches for a structure.
@@ -89,10 +98,15 @@ pub(crate) struct Places {
     bitmaps: [u64; 2],
     first_group: u64,
     log: Vec<u64>,
+    /// Whose structures are being added.
+    owner: u64,
 }
 
 /// Bytes of a bitmap, or numbers of a revoke block, as fields.
 const WORD: &[FieldLayout] = &[FieldLayout { name: "word", offset: 0, size: 8 }];
+
+/// A checksum of a data block, as a field.
+const SUM: &[FieldLayout] = &[FieldLayout { name: "sum", offset: 0, size: 4 }];
 
 impl Places {
     /// Finds the structures of a sound image.
@@ -112,6 +126,7 @@ impl Places {
             bitmaps,
             first_group,
             log: Vec::new(),
+            owner: 0,
         };
         places.add("superblock", OFFSET as u64, Superblock::FIELDS, Seal::Superblock);
         for backup in volume.geometry().backups() {
@@ -134,7 +149,7 @@ impl Places {
     }
 
     fn add(&mut self, name: &'static str, at: u64, fields: &'static [FieldLayout], seal: Seal) {
-        self.all.push(Place { name, at, fields, seal });
+        self.all.push(Place { name, at, fields, owner: self.owner, seal });
     }
 
     fn add_log(&mut self, image: &MemDevice) {
@@ -206,6 +221,7 @@ impl Places {
     fn add_inode(&mut self, volume: &Volume, inode: &Inode) {
         let place = inode::locate(volume, inode.number()).expect("sound");
         let at = place.block.get() * self.block_size + place.offset as u64;
+        self.owner = inode.number().get();
         self.add("inode", at, Inode::FIELDS, Seal::Inode(at));
         let root = at + Inode::FIELDS.iter().find(|f| f.name == "root").expect("root").offset as u64;
         let is_leaf = inode.depth.get() == 0;
@@ -240,7 +256,13 @@ impl Places {
         let header = BlockHeader::peek(&bytes).filter(|h| h.magic.get() == magic).expect("sound");
         let body = at + BlockHeader::SIZE as u64;
         let (level, count) = (header.level.get(), u64::from(header.count.get()));
-        self.add("block header", at, BlockHeader::FIELDS, Seal::Block(at));
+        let kind = match magic {
+            m if m == collection::KIND.magic => "header of a collection",
+            m if m == dir_block::KIND.magic => "header of names",
+            m if m == NODE.magic => "header of extents",
+            _ => "header of checksums",
+        };
+        self.add(kind, at, BlockHeader::FIELDS, Seal::Block(at));
         if magic == collection::KIND.magic {
             return self.add("collection", body, CollectionDesc::FIELDS, Seal::Block(at));
         }
@@ -249,7 +271,7 @@ impl Places {
             (true, _) => ("directory index", DirIndexEntry::FIELDS, DirIndexEntry::SIZE),
             (false, 0) if magic == NODE.magic => ("extent", Extent::FIELDS, Extent::SIZE),
             (false, _) if magic == NODE.magic => ("index entry", ExtentIndex::FIELDS, ExtentIndex::SIZE),
-            _ => ("checksum", WORD, 8),
+            _ => ("checksum", SUM, 4),
         };
         if count > 0 {
             self.add(name, body, fields, Seal::Block(at));
@@ -280,12 +302,57 @@ impl Places {
         let Some(place) = self.all.get(change.place) else { return };
         let Some(field) = place.fields.get(change.field) else { return };
         let size = field.size.min(8);
-        let bytes = change.value.to_le_bytes();
-        image.write_at(place.at + field.offset as u64, &bytes[..size]).expect("inside the image");
+        self.set(image, place, field, &change.value.to_le_bytes()[..size], change.sealed);
+    }
+
+    /// Sets the first bytes of a field, and brings the checksums up to date if `sealed`.
+    pub(crate) fn set(
+        &self,
+        image: &MemDevice,
+        place: &Place,
+        field: &FieldLayout,
+        bytes: &[u8],
+        sealed: bool,
+    ) {
+        image.write_at(place.at + field.offset as u64, bytes).expect("inside the image");
         // A checksum that is itself the field stays as it was set.
-        if change.sealed && field.name != "checksum" {
+        if sealed && field.name != "checksum" {
             self.seal(image, place, field.name);
         }
+    }
+
+    /// Whether a structure belongs to the last transaction of the log.
+    pub(crate) fn is_in_last_transaction(&self, image: &MemDevice, place: &Place) -> bool {
+        let txn = |at: &u64| BlockHeader::peek(&self.read(image, *at)).expect("a header").txn.get();
+        let last = self.log.iter().map(txn).max();
+        match place.seal {
+            Seal::Log(at) | Seal::LoggedSuperblock(_, _, at) => Some(txn(&at)) == last,
+            _ => false,
+        }
+    }
+
+    /// Whether the log holds a newer image of the block that a structure lies in.
+    pub(crate) fn is_superseded(&self, image: &MemDevice, place: &Place) -> bool {
+        match place.seal {
+            Seal::LoggedSuperblock(..) => !self.is_in_last_transaction(image, place),
+            Seal::Log(_) | Seal::JournalSuperblock => false,
+            _ => self.logged_blocks(image).contains(&(place.at / self.block_size)),
+        }
+    }
+
+    /// Blocks that the log holds images of.
+    fn logged_blocks(&self, image: &MemDevice) -> Vec<u64> {
+        let mut homes = Vec::new();
+        for at in &self.log {
+            let block = self.read(image, *at);
+            let header = BlockHeader::peek(&block).expect("a header");
+            if header.magic.get() == descriptor::KIND.magic {
+                let tags = block[BlockHeader::SIZE..].chunks_exact(JournalTag::SIZE);
+                let tags = tags.take(header.count.get() as usize);
+                homes.extend(tags.map(|tag| JournalTag::read_from_bytes(tag).expect("a tag").home.get()));
+            }
+        }
+        homes
     }
 
     fn seal(&self, image: &MemDevice, place: &Place, field: &str) {

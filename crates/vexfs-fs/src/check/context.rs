@@ -114,6 +114,11 @@ impl<'a> Reporter<'a> {
         taken
     }
 
+    /// Leaves the problems that were to be repaired as they are.
+    pub(super) fn drop_accepted(&mut self) {
+        self.accepted.clear();
+    }
+
     /// Problems that are to be repaired.
     pub(super) fn accepted(&self) -> &[Problem] {
         &self.accepted

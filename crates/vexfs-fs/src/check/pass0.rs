@@ -21,6 +21,7 @@ use super::problem::Problem;
 use super::table;
 use crate::error::{FsError, Result};
 use crate::probe;
+use crate::txn::replay;
 use crate::volume::{OpenOptions, Volume};
 
 pub(super) fn run(
@@ -37,8 +38,10 @@ pub(super) fn run(
     let (sb, found) = probe::find_superblock(&*dev, &open)?;
     reporter.block_size = sb.block_size.get().into();
     reporter.report.backup = Some(BlockNo(sb.self_block.get())).filter(|block| block.get() > 0);
-    check_length(&*dev, &sb, reporter)?;
 
+    if !is_corrected(&dev, &sb) {
+        check_length(&*dev, &sb, reporter)?;
+    }
     let log = journal::read(&*dev, &sb, reporter)?;
     let has_journal = log.is_some();
     let mut volume = Volume::for_check(dev, sb, log.unwrap_or_else(journal::nothing));
@@ -75,6 +78,17 @@ fn check_length(dev: &dyn Device, sb: &Superblock, reporter: &mut Reporter<'_>) 
         reporter.problem(Problem::new(table::DEVICE_SHORT).found(dev.len()).expected(need))?;
     }
     Ok(())
+}
+
+/// Whether the journal holds a superblock that does not go beyond the device, as the one at home does.
+fn is_corrected(dev: &Arc<dyn Device>, sb: &Superblock) -> bool {
+    let is_short = |sb: &Superblock| probe::check_length(&**dev, sb).is_err();
+    if !is_short(sb) {
+        return false;
+    }
+    let log = replay::scan(&**dev, sb).ok();
+    let image = log.map(|log| Volume::for_check(dev.clone(), *sb, log).superblock_in_log());
+    matches!(image, Some(Ok(Some(image))) if !is_short(&image))
 }
 
 /// Takes the superblock that the journal holds, the one in force. Returns whether there is one, and it is sound.

@@ -45,6 +45,12 @@ fn parent_of(ctx: &Context<'_>, ino: u64) -> Option<u64> {
     (parent > 0).then_some(parent)
 }
 
+/// Whether a directory is known to hold a name for the inode.
+pub(super) fn holds(ctx: &mut Context<'_>, directory: u64, ino: u64) -> bool {
+    let is_directory = ctx.inodes.get(directory).is_some_and(|info| info.is_directory_like());
+    is_directory && name_in(ctx, directory, ino).is_some()
+}
+
 fn name_in(ctx: &mut Context<'_>, directory: u64, ino: u64) -> Option<String> {
     ctx.lookups.0 = ctx.lookups.0.checked_sub(DIRECTORY_COST)?;
     let directory = ctx.read_inode(directory)?;

@@ -6,9 +6,9 @@ use vexfs_format::dir_block::DirEntry;
 
 use super::super::context::{Context, STREAMS};
 use super::super::inodes::State;
-use super::super::pass1;
 use super::super::problem::Problem;
 use super::super::table;
+use super::super::{pass1, paths};
 use super::Late;
 use crate::error::Result;
 use crate::source::BlockSource;
@@ -82,6 +82,10 @@ pub(super) fn take(
             ctx.inodes.at_mut(index).parent = parent.ino;
         }
     } else if count > 1 {
+        ctx.report(at(table::ENTRY_SECOND).found(kind))?;
+    } else if named != parent.ino && paths::holds(ctx, named, target) {
+        // The directory that it says it belongs to has its name.
+        ctx.inodes.at_mut(index).entries -= 1;
         ctx.report(at(table::ENTRY_SECOND).found(kind))?;
     } else if named != parent.ino {
         // From here on its parent is where its name is.

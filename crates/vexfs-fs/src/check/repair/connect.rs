@@ -12,6 +12,7 @@ use super::super::context::{CollectionInfo, Context, STREAMS};
 use super::super::problem::{Fix, Problem};
 use super::super::table;
 use super::{batch, directories, streams};
+use crate::collection::INDEX_DIRECTORY;
 use crate::error::Result;
 use crate::source::BlockSource;
 use crate::tree::LOST_FOUND_NAME;
@@ -24,6 +25,8 @@ enum Rescue {
     Keep(InodeNo),
     /// It is the stream of this name in the collection that it names as its parent.
     Stream(InodeNo, InodeNo, &'static str),
+    /// It is the directory of index images of the collection that it names as its parent.
+    Images(InodeNo, InodeNo),
     /// It is out of reach with what is below it: its name is removed, and it gets one in lost+found.
     Loop(InodeNo),
 }
@@ -40,7 +43,7 @@ pub(super) fn repair(ctx: &mut Context<'_>) -> Result<()> {
         return Ok(());
     }
     batch::settle(ctx, &orphans)?;
-    let rescues: Vec<Rescue> = orphans.iter().filter_map(|problem| rescue(ctx, problem)).collect();
+    let rescues = rescues(ctx, &orphans);
     batch::run(&mut ctx.volume, &mut ctx.reporter, &rescues, carry_out)
 }
 
@@ -122,23 +125,62 @@ pub(super) fn lost_found(txn: &mut Transaction<'_>) -> Result<InodeNo> {
     Ok(ino)
 }
 
-fn rescue(ctx: &Context<'_>, problem: &Problem) -> Option<Rescue> {
-    let ino = InodeNo(problem.place.inode?);
-    if problem.kind == table::DIRECTORY_LOOP {
-        return Some(Rescue::Loop(ino));
+/// What becomes of each object. A stream that was recognised helps to recognise the others: without vectors nobody knows their checksums.
+fn rescues(ctx: &mut Context<'_>, orphans: &[Problem]) -> Vec<Rescue> {
+    let mut rescues = Vec::new();
+    let mut waiting: Vec<InodeNo> = Vec::new();
+    for problem in orphans {
+        match problem.place.inode.map(InodeNo) {
+            Some(ino) if problem.kind == table::DIRECTORY_LOOP => rescues.push(Rescue::Loop(ino)),
+            Some(ino) => waiting.push(ino),
+            None => {}
+        }
     }
-    let info = ctx.inodes.get(ino.get())?;
-    if info.kind == Some(InodeKind::Stream)
-        && let Ok(index) = ctx.collections.binary_search_by_key(&info.parent, |c| c.ino)
-        && let Some(name) = stream_name(ctx, &ctx.collections[index], ino)
-    {
-        return Some(Rescue::Stream(ino, InodeNo(info.parent), name));
+    loop {
+        let before = waiting.len();
+        waiting.retain(|&ino| match back_to_collection(ctx, ino) {
+            Some(rescue) => {
+                rescues.push(rescue);
+                false
+            }
+            None => true,
+        });
+        if waiting.len() == before {
+            break;
+        }
     }
-    Some(Rescue::Keep(ino))
+    rescues.extend(waiting.into_iter().map(Rescue::Keep));
+    rescues
+}
+
+/// The place of an object in the collection that it names as its parent, if it is known.
+fn back_to_collection(ctx: &mut Context<'_>, ino: InodeNo) -> Option<Rescue> {
+    let info = *ctx.inodes.get(ino.get())?;
+    let index = ctx.collections.binary_search_by_key(&info.parent, |c| c.ino).ok()?;
+    let collection = InodeNo(info.parent);
+    match info.kind? {
+        InodeKind::Stream => {
+            let name = stream_name(ctx, &ctx.collections[index], ino)?;
+            let stream = STREAMS.iter().position(|stream| *stream == name)?;
+            ctx.collections[index].streams[stream] = ino.get();
+            Some(Rescue::Stream(ino, collection, name))
+        }
+        InodeKind::Directory => {
+            let above = ctx.read_inode(collection.get())?;
+            let is_free =
+                dir::lookup(&ctx.volume, &above, INDEX_DIRECTORY.as_bytes()).is_ok_and(|e| e.is_none());
+            is_free.then_some(Rescue::Images(ino, collection))
+        }
+        _ => None,
+    }
 }
 
 /// Which stream of its collection an object is, if only one is missing that it can be.
-fn stream_name(ctx: &Context<'_>, collection: &CollectionInfo, ino: InodeNo) -> Option<&'static str> {
+pub(super) fn stream_name(
+    ctx: &Context<'_>,
+    collection: &CollectionInfo,
+    ino: InodeNo,
+) -> Option<&'static str> {
     let size = ctx.read_inode(ino.get())?.size.get();
     let rows = collection.desc.rows.get();
     let lengths = streams::lengths(&collection.desc);
@@ -168,6 +210,12 @@ fn carry_out(txn: &mut Transaction<'_>, rescue: &Rescue) -> Result<()> {
             inode.links = U32::new(1);
             txn.write_inode(&mut inode)?;
             dir::insert(txn, *collection, name.as_bytes(), *ino, InodeKind::Stream)
+        }
+        Rescue::Images(ino, collection) => {
+            let mut inode = inode::read(txn, *ino)?;
+            inode.links = U32::new(1);
+            txn.write_inode(&mut inode)?;
+            dir::insert(txn, *collection, INDEX_DIRECTORY.as_bytes(), *ino, InodeKind::Directory)
         }
         Rescue::Loop(ino) => {
             let parent = InodeNo(inode::read(txn, *ino)?.parent.get());

@@ -10,15 +10,15 @@ use vexfs_format::codes::InodeKind;
 use vexfs_format::dir_block;
 use vexfs_format::extent::{self, NodeEntries, Run, SUMS_BASE};
 use vexfs_format::geometry::BlockRun;
-use vexfs_format::inode::{FLAG_LOST, Inode, Root};
+use vexfs_format::inode::{FLAG_INLINE_TARGET, FLAG_LOST, Inode, Root};
 use vexfs_format::{BlockNo, InodeNo, LogicalBlock, sums};
-use zerocopy::little_endian::{U32, U64};
+use zerocopy::little_endian::{U16, U32, U64};
 
 use super::super::context::Context;
 use super::super::problem::{Fix, Problem};
 use super::super::table;
 use super::salvage::{Latest, Ring};
-use super::{batch, directories};
+use super::{batch, directories, records};
 use crate::alloc::BlockUse;
 use crate::error::Result;
 use crate::extents::ExtentMap;
@@ -109,6 +109,10 @@ struct Object<'t, 'v> {
 pub(super) fn mend(txn: &mut Transaction<'_>, ino: InodeNo, wanted: &Mend) -> Result<()> {
     let inode = inode::read(txn, ino)?;
     let map = all_extents(txn, &inode);
+    let is_stored_link = inode.kind() == InodeKind::Symlink && !inode.has_inline_target();
+    if is_stored_link && map.lookup(0).is_none() {
+        return mend_link(txn, inode);
+    }
     let block_size = txn.block_size();
     let mut object = Object {
         txn,
@@ -140,6 +144,20 @@ pub(super) fn mend(txn: &mut Transaction<'_>, ino: InodeNo, wanted: &Mend) -> Re
         directories::rebuild(txn, ino, &directories::Changes::default())?;
     }
     Ok(())
+}
+
+/// A link without a block of its target: the target may lie in the record, else nothing is left of the link.
+fn mend_link(txn: &mut Transaction<'_>, mut inode: Inode) -> Result<()> {
+    let end = inode.size.get().min(inode.root.len() as u64) as usize;
+    let (target, rest) = inode.root.split_at(end);
+    let is_inline =
+        inode.size.get() == end as u64 && !target.contains(&0) && rest.iter().all(|&byte| byte == 0);
+    if is_inline && end > 0 {
+        inode.flags = U32::new(FLAG_INLINE_TARGET);
+        (inode.root_count, inode.depth, inode.blocks) = (U16::new(0), U16::new(0), U64::new(0));
+        return txn.write_inode(&mut inode);
+    }
+    records::free(txn, inode.number())
 }
 
 /// The extents in all nodes of a tree that are sound and the object's own, whatever their parents say of where they begin.

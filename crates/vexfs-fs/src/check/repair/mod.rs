@@ -18,9 +18,10 @@
 //!
 //! # Reading order
 //! [`rounds`] is the course of a repair; [`ledger`] decides; [`raw`] and [`layout`] are pass 0, [`groups`], [`records`] and
-//! [`mapping`] pass 1, [`directories`] pass 2, [`connect`] passes 3 and 4, [`derived`], [`streams`], [`rows`] and [`contents`]
+//! [`mapping`] pass 1, [`directories`] pass 2, [`connect`] passes 3 and 4, [`derived`], [`agree`], [`streams`], [`rows`] and [`contents`]
 //! pass 5.
 
+mod agree;
 mod batch;
 mod connect;
 mod contents;

@@ -79,7 +79,10 @@ fn begin_log(ctx: &mut Context<'_>, is_older: bool, now_ns: u64) -> Result<()> {
     };
     let images = ring.images(&*dev, &sb, first);
     let mut last = ring.highest.max(jsb.map_or(0, |jsb| jsb.tail_txn.get()));
-    last = last.max(sb.txn.get().min(TXN_MAX - 1)).min(TXN_MAX - 1);
+    if sb.txn.get() < TXN_MAX {
+        last = last.max(sb.txn.get());
+    }
+    last = last.min(TXN_MAX - 1);
     let mut brought = 0_u64;
     for (home, bytes) in &images {
         if home.get() == 0 {

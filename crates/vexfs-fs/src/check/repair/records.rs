@@ -86,7 +86,9 @@ fn plan(ctx: &Context<'_>, ring: &Latest, problem: &Problem) -> Option<Plan> {
         return ctx.read_inode(ino.get()).map(|_| Plan::Written(ino));
     }
     if kind == table::DIRECTORY_EMPTY {
-        return Some(Plan::EmptyDirectory(ino));
+        // Blocks of names that are mapped behind its end are taken in with the extents.
+        let has_names = ctx.read_inode(ino.get()).is_some_and(|inode| holds(ctx, &inode));
+        return (!has_names).then_some(Plan::EmptyDirectory(ino));
     }
     let change: fn(&mut Inode) -> bool = match kind {
         // Whatever is stored now is of the running transaction.
@@ -114,11 +116,7 @@ fn plan(ctx: &Context<'_>, ring: &Latest, problem: &Problem) -> Option<Plan> {
 fn carry_out(txn: &mut Transaction<'_>, plan: &Plan) -> Result<()> {
     match plan {
         Plan::Clear(ino) => clear(txn, *ino),
-        Plan::Free(ino) => {
-            clear(txn, *ino)?;
-            txn.freed_inodes.push(*ino);
-            Ok(())
-        }
+        Plan::Free(ino) => free(txn, *ino),
         Plan::Write(inode) => {
             let mut inode = **inode;
             txn.write_inode(&mut inode)
@@ -144,9 +142,7 @@ fn carry_out(txn: &mut Transaction<'_>, plan: &Plan) -> Result<()> {
             if change(&mut inode) {
                 return txn.write_inode(&mut inode);
             }
-            clear(txn, *ino)?;
-            txn.freed_inodes.push(*ino);
-            Ok(())
+            free(txn, *ino)
         }
         Plan::EmptyDirectory(ino) => {
             let mut inode = inode::read(txn, *ino)?;
@@ -154,6 +150,13 @@ fn carry_out(txn: &mut Transaction<'_>, plan: &Plan) -> Result<()> {
             dir::initialise(txn, inode).map(drop)
         }
     }
+}
+
+/// Fills a record with zeros, and marks it as free.
+pub(super) fn free(txn: &mut Transaction<'_>, ino: InodeNo) -> Result<()> {
+    clear(txn, ino)?;
+    txn.freed_inodes.push(ino);
+    Ok(())
 }
 
 /// Fills a record with zeros.

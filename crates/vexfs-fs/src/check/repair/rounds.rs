@@ -166,6 +166,7 @@ impl Course<'_> {
                 Err(error) => return Err(error),
             }
         }
+        ctx.reporter.drop_accepted();
         if let Some(ledger) = ctx.reporter.ledger() {
             ledger.freeze();
         }

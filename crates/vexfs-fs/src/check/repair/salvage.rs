@@ -47,8 +47,9 @@ pub(super) struct Ring {
     pub(super) absurd: Vec<u64>,
 }
 
-/// Sequence numbers beyond this one are not those of a writer: see the journal superblock.
-pub(super) const TXN_MAX: u64 = 1 << 62;
+/// Sequence numbers beyond this one are not those of a writer, who would need thousands of years to come to them. A log that went on
+/// from one would come to the end of the numbers, which the journal superblock sets.
+pub(super) const TXN_MAX: u64 = 1 << 48;
 
 impl Ring {
     /// Reads the whole log of `sb`; blocks that cannot be read are left out.
@@ -114,16 +115,17 @@ impl Ring {
         let size = u64::from(sb.block_size.get());
         let journal = sb.geometry().journal;
         let mut latest: BTreeMap<BlockNo, Vec<u8>> = BTreeMap::new();
-        for (&txn, found) in self.txns.range(first..).filter(|(_, found)| found.committed.is_some()) {
+        for (&txn, found) in self.txns.range(first..) {
             for image in &found.images {
                 if (journal.start..journal.end()).contains(&image.home.get()) {
                     continue;
                 }
-                if let Some(bytes) = sound(dev, sb, image, txn) {
+                let is_committed = found.committed.is_some();
+                if let Some(bytes) = sound(dev, sb, image, txn).filter(|_| is_committed) {
                     latest.insert(image.home, bytes);
                     continue;
                 }
-                // Damaged in the log; it may have reached its home before.
+                // Damaged in the log, or its commit block is; it may have reached its home before.
                 let mut home = vec![0; size as usize];
                 let is_home = dev.read_at(image.home.get() * size, &mut home).is_ok()
                     && descriptor::image_checksum(sb.seed(), image.home, TxnSeq(txn), &home)
@@ -132,7 +134,7 @@ impl Ring {
                     latest.remove(&image.home);
                 }
             }
-            for block in &found.revoked {
+            for block in found.revoked.iter().filter(|_| found.committed.is_some()) {
                 latest.remove(block);
             }
         }
@@ -161,6 +163,14 @@ pub(super) struct Latest {
 }
 
 impl Latest {
+    /// The blocks that the ring holds images of, the last written ones first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = BlockNo> + use<> {
+        let mut homes: Vec<(u64, BlockNo)> =
+            self.images.iter().map(|(home, (_, txn))| (*txn, *home)).collect();
+        homes.sort_unstable_by_key(|(txn, home)| (u64::MAX - txn, home.get()));
+        homes.into_iter().map(|(_, home)| home)
+    }
+
     /// The latest image of block `home`, if the ring holds it whole.
     pub(super) fn of(&self, dev: &dyn Device, sb: &Superblock, home: BlockNo) -> Option<Vec<u8>> {
         let (image, txn) = self.images.get(&home)?;

@@ -11,17 +11,19 @@ use vexfs_format::collection::{
     CollectionDesc, FLAG_IDS, FLAG_KEYS, KIND, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS,
     STREAM_ROW_SUMS, STREAM_VECTORS, metric_fits, row_checksum,
 };
+use vexfs_format::inode::Inode;
 use vexfs_format::{BlockNo, InodeNo};
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{U16, U64};
 
 use super::super::content::Content;
 use super::super::context::{CollectionInfo, Context, STREAMS};
+use super::super::extent_walk::Extents;
 use super::super::problem::{Fix, Problem};
 use super::super::table;
 use super::mapping::{self, Mend};
 use super::salvage::{Latest, Ring};
-use super::{batch, connect, rows};
+use super::{agree, batch, connect, rows};
 use crate::alloc::BlockUse;
 use crate::error::Result;
 use crate::file::FileWriter;
@@ -31,6 +33,8 @@ use crate::{dir, inode};
 
 /// Bytes of a stream that are read at a time.
 const CHUNK_BYTES: u64 = 1 << 20;
+/// Blocks to either side of a place in which a descriptor is looked for.
+const NEAR_BLOCKS: u64 = 64;
 
 /// The length that each stream must have, in the order of [`STREAMS`]; for the text of keys the least, `None` where there need be none.
 pub(super) fn lengths(desc: &CollectionDesc) -> [Option<u64>; STREAMS.len()] {
@@ -116,9 +120,7 @@ pub(super) fn repair_descriptors(ctx: &mut Context<'_>) -> Result<()> {
 fn descriptor(ctx: &Context<'_>, ring: &Latest, ino: u64) -> Option<CollectionDesc> {
     let inode = ctx.read_inode(ino)?;
     let place = BlockNo(inode.descriptor.get());
-    let image = ring.of(&*ctx.volume.dev, &ctx.volume.sb, place);
-    let decode = |bytes: &[u8]| CollectionDesc::decode(bytes, place, InodeNo(ino), ctx.volume.seed()).ok();
-    if let Some(desc) = image.as_deref().and_then(decode) {
+    if let Some(desc) = logged_descriptor(ctx, ring, ino).or_else(|| nearby_descriptor(ctx, &inode)) {
         return Some(desc);
     }
     let bytes = ctx.volume.read_block(place).ok()?;
@@ -135,8 +137,30 @@ fn descriptor(ctx: &Context<'_>, ring: &Latest, ino: u64) -> Option<CollectionDe
     agreeing(found, |name| sizes.get(name.as_bytes()).copied())
 }
 
+/// The descriptor of a collection as the log last wrote it, wherever it lay.
+pub(super) fn logged_descriptor(ctx: &Context<'_>, ring: &Latest, ino: u64) -> Option<CollectionDesc> {
+    let decode = |home: BlockNo, bytes: &[u8]| {
+        CollectionDesc::decode(bytes, home, InodeNo(ino), ctx.volume.seed()).ok()
+    };
+    ring.newest_first().find_map(|home| {
+        let image = ring.of(&*ctx.volume.dev, &ctx.volume.sb, home)?;
+        decode(home, &image)
+    })
+}
+
+/// A descriptor that says it is that of the collection, near where one should be: it is made together with the collection's names.
+fn nearby_descriptor(ctx: &Context<'_>, inode: &Inode) -> Option<CollectionDesc> {
+    let names = Extents::walk(&ctx.volume, inode).lookup(0);
+    let around = |place: u64| place.saturating_sub(NEAR_BLOCKS)..place.saturating_add(NEAR_BLOCKS);
+    let places = names.into_iter().chain([inode.descriptor.get()]).flat_map(around);
+    places.filter(|&place| place < ctx.volume.blocks()).map(BlockNo).find_map(|place| {
+        let bytes = ctx.volume.read_block(place).ok()?;
+        CollectionDesc::decode(&bytes, place, inode.number(), ctx.volume.seed()).ok()
+    })
+}
+
 /// A descriptor whose fields agree with the lengths of the streams, if only one does.
-fn agreeing(found: CollectionDesc, size: impl Fn(&str) -> Option<u64>) -> Option<CollectionDesc> {
+pub(super) fn agreeing(found: CollectionDesc, size: impl Fn(&str) -> Option<u64>) -> Option<CollectionDesc> {
     let (vectors, sums) = (size(STREAM_VECTORS)?, size(STREAM_ROW_SUMS)?);
     let rows = sums / 4;
     let row_bytes = vectors.checked_div(rows);
@@ -232,6 +256,9 @@ fn repair_one(ctx: &mut Context<'_>, collection: &CollectionInfo, problems: &[Pr
         return take_extra(ctx, collection, &extra);
     }
     if !of(&[table::STREAM_MISSING, table::STREAM_SIZE]).is_empty() {
+        if agree::repair(ctx, collection)? {
+            return Ok(());
+        }
         return rows::restore_lengths(ctx, collection);
     }
     let keys = of(&[table::KEY_END, table::KEY_TEXT, table::KEY_TWICE, table::KEYS_LENGTH]);

@@ -1,0 +1,121 @@
+//! Every field of every structure, changed in every way, with the checksums as they were and with them brought up to date.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use vexfs_device::Device;
+use vexfs_format::field::FieldLayout;
+use vexfs_format::group_desc::GroupDesc;
+use zerocopy::FromBytes;
+
+use crate::fields::Place;
+use crate::sample::{SAMPLES, Sample};
+use crate::totals::{Totals, run, sample};
+use crate::verdict::judge;
+use crate::{excuses, verbs};
+
+/// Structures of one name that are tried, of each kind of owner: their like are not damaged otherwise.
+const ALIKE: usize = 3;
+/// Cases in the short form.
+const FEW: usize = 700;
+
+/// One change of one field.
+pub struct Case {
+    pub sample: &'static Sample,
+    pub place: Place,
+    pub field: &'static FieldLayout,
+    pub verb: &'static str,
+    pub old: Vec<u8>,
+    pub new: Vec<u8>,
+    pub sealed: bool,
+}
+
+impl Case {
+    /// The kind of object that the structure belongs to.
+    pub fn owner_kind(&self) -> &'static str {
+        self.sample.tree.kind(self.place.owner).map_or("none", |kind| kind.name())
+    }
+
+    /// The descriptor of a group as it is, where that is what is damaged.
+    pub fn group(&self) -> Option<GroupDesc> {
+        let mut bytes = [0; GroupDesc::SIZE];
+        self.sample.image.read_at(self.place.at, &mut bytes).expect("inside the image");
+        (self.place.name == "group").then(|| GroupDesc::read_from_bytes(&bytes).expect("its size"))
+    }
+
+    fn story(&self) -> String {
+        let Self { sample, place, field, verb, old, new, sealed } = self;
+        let kind = self.owner_kind();
+        let (old, new) = (short(old), short(new));
+        let checksum = if *sealed { "sealed" } else { "checksum wrong" };
+        let (name, owner) = (place.name, place.owner);
+        format!(
+            "{}: {name} (owner {owner}, a {kind}): {} {verb}: {old} → {new}, {checksum}",
+            sample.name, field.name
+        )
+    }
+}
+
+fn short(bytes: &[u8]) -> String {
+    let number = excuses::number(bytes);
+    if bytes.len() > 8 { format!("{number}… ({} bytes)", bytes.len()) } else { number.to_string() }
+}
+
+/// The structures that are damaged: of those that are alike, the first ones.
+fn places(sample: &Sample) -> Vec<Place> {
+    let mut seen = BTreeSet::new();
+    let mut alike: BTreeMap<(&str, Option<&str>, Option<u64>), usize> = BTreeMap::new();
+    let mut places = Vec::new();
+    for place in &sample.places.all {
+        let kind = sample.tree.kind(place.owner).map(|kind| kind.name());
+        // Streams of one collection are not alike: each means something else.
+        let collection = sample.tree.collection_of(place.owner);
+        let count = alike.entry((place.name, kind, collection)).or_default();
+        if *count < ALIKE * if collection.is_some() { 4 } else { 1 } && seen.insert((place.at, place.name)) {
+            *count += 1;
+            places.push(*place);
+        }
+    }
+    places
+}
+
+fn cases(sample: &'static Sample) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for place in places(sample) {
+        for field in place.fields {
+            let mut old = vec![0; field.size];
+            sample.image.read_at(place.at + field.offset as u64, &mut old).expect("inside the image");
+            for (verb, new) in verbs::all(&old) {
+                for sealed in [false, true] {
+                    // A checksum that is the field is never brought up to date.
+                    if !(sealed && field.name == "checksum") {
+                        let (old, new) = (old.clone(), new.clone());
+                        cases.push(Case { sample, place, field, verb, old, new, sealed });
+                    }
+                }
+            }
+        }
+    }
+    cases
+}
+
+fn try_one(case: &Case, totals: &Mutex<Totals>) {
+    let image = case.sample.image.fork();
+    case.sample.places.set(&image, &case.place, case.field, &case.new, case.sealed);
+    let mut touched: BTreeSet<u64> = case.sample.reach(case.place.owner).into_iter().collect();
+    if case.place.is_in_log() {
+        touched.extend(case.sample.logged.iter().flat_map(|ino| case.sample.reach(*ino)));
+    }
+    let verdict = judge(&image, &case.sample.tree, &touched);
+    let excuse = excuses::of(case);
+    let row = format!("{}, {}", case.place.name, case.sample.name);
+    totals.lock().expect("no case panics").verdict(&row, &case.story(), verdict, excuse);
+}
+
+#[test]
+fn each_field_of_each_structure() {
+    let mut all = cases(&SAMPLES.clean);
+    all.extend(cases(&SAMPLES.unclean));
+    let some = sample(all, FEW);
+    run(&some, try_one).finish("fields", &["cases", "mended", "meaningless", "refused"]);
+}
