@@ -50,6 +50,8 @@ fn what_is_exported_comes_back_bit_by_bit() {
         ("bvecs", &["u8", "b1"]),
         ("u8bin", &["u8", "b1"]),
         ("i8bin", &["i8"]),
+        ("h5", &["f32", "f16", "i8", "u8", "b1"]),
+        ("jsonl", &["f32", "f16", "bf16", "i8", "u8", "b1"]),
     ] {
         for dtype in ["f32", "f16", "bf16", "i8", "u8", "b1"] {
             let file = image.scratch.path(&format!("{dtype}.{ending}"));
@@ -62,9 +64,43 @@ fn what_is_exported_comes_back_bit_by_bit() {
             }
             exported.expect(0);
             let back = format!("{dtype}-{ending}");
-            image.import().args(["-q", "-c", &back, "--dtype", dtype]).arg(&file).finish().expect(0);
+            let part = if ending == "h5" { ":vectors" } else { "" };
+            let file = format!("{}{part}", file.display());
+            image.import().args(["-q", "-c", &back, "--dtype", dtype, &file]).finish().expect(0);
             assert!(image.rows(&back) == image.rows(dtype), "{back}");
         }
+    }
+    image.assert_sound();
+}
+
+#[test]
+fn ids_and_keys_go_along_where_the_format_has_a_place() {
+    let image = Image::new(16);
+    let rows: Vec<u8> = (0..20).collect();
+    let vectors = image.scratch.file("in.npy", npy("|u1", false, &[10, 2], &rows));
+    let ids = image.scratch.file("ids", (0..10).map(|n| format!("{}\n", n * 1000)).collect::<String>());
+    let keys = image.scratch.file("keys", (0..10).map(|n| format!("\"{n}\" ü\n")).collect::<String>());
+    let import = image.import().args(["-q", "-c", "ids", "--ids"]).arg(&ids).arg(&vectors);
+    import.finish().expect(0);
+    let import = image.import().args(["-q", "-c", "keys", "--keys"]).arg(&keys).arg(&vectors);
+    import.finish().expect(0);
+    let json = image.scratch.path("x.jsonl");
+    export(&image, "ids", &json).expect(0);
+    let text = std::fs::read_to_string(&json).expect("exported");
+    assert_eq!(text.lines().nth(9), Some(r#"{"id":9000,"vector":[18,19]}"#));
+    export(&image, "keys", &json).expect(0);
+    let text = std::fs::read_to_string(&json).expect("exported");
+    assert_eq!(text.lines().nth(9), Some(r#"{"key":"\"9\" ü","vector":[18,19]}"#));
+    let file = image.scratch.path("x.h5");
+    for (collection, flag) in [("ids", "--ids"), ("keys", "--keys")] {
+        export(&image, collection, &file).expect(0);
+        let part = |name: &str| format!("{}:{name}", file.display());
+        let back = format!("{collection}-back");
+        let import = image.import().args(["-q", "-c", &back, flag, &part(collection), &part("vectors")]);
+        import.finish().expect(0);
+        let query = |name: &str| image.query().args(["-c", name, "-o", "csv", "--vector", "4,5"]).finish();
+        assert_eq!(query(collection).expect(0).text(), query(&back).expect(0).text());
+        assert!(image.rows(collection) == image.rows(&back));
     }
     image.assert_sound();
 }

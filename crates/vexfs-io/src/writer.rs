@@ -7,7 +7,9 @@ use std::path::Path;
 use crate::bigann::BinWriter;
 use crate::element::TargetType;
 use crate::error::IoError;
+use crate::hdf5::Hdf5Writer;
 use crate::npy::{ArraySpec, NpyWriter};
+use crate::text::JsonLinesWriter;
 use crate::vecs::VecsWriter;
 
 /// Bytes gathered before they are written: a row is short, a system call per row is not.
@@ -69,17 +71,24 @@ pub enum OutputFormat {
     U8bin,
     /// i8 behind the numbers of rows and components.
     I8bin,
+    /// HDF5: every type but bf16, bits as packed bytes; with ids or keys.
+    Hdf5,
+    /// A JSON object a line: every type; with ids or keys.
+    JsonLines,
 }
 
 impl OutputFormat {
     /// Endings of file names, each with its format.
-    const ENDINGS: [(&'static str, OutputFormat); 6] = [
+    const ENDINGS: [(&'static str, OutputFormat); 9] = [
         ("npy", OutputFormat::Npy),
         ("fvecs", OutputFormat::Fvecs),
         ("bvecs", OutputFormat::Bvecs),
         ("fbin", OutputFormat::Fbin),
         ("u8bin", OutputFormat::U8bin),
         ("i8bin", OutputFormat::I8bin),
+        ("h5", OutputFormat::Hdf5),
+        ("hdf5", OutputFormat::Hdf5),
+        ("jsonl", OutputFormat::JsonLines),
     ];
 
     /// The format that the name of the file ends with; `None` if there is none of that name.
@@ -97,7 +106,8 @@ impl OutputFormat {
     /// Whether the format holds rows of `target` without losing anything.
     pub fn holds(self, target: TargetType) -> bool {
         match self {
-            OutputFormat::Npy => true,
+            OutputFormat::Npy | OutputFormat::JsonLines => true,
+            OutputFormat::Hdf5 => target != TargetType::BF16,
             OutputFormat::Fvecs | OutputFormat::Fbin => target != TargetType::B1,
             OutputFormat::Bvecs | OutputFormat::U8bin => matches!(target, TargetType::U8 | TargetType::B1),
             OutputFormat::I8bin => target == TargetType::I8,
@@ -129,6 +139,8 @@ impl OutputFormat {
             OutputFormat::Fbin => Box::new(BinWriter::fbin(file, name, target, dim)?),
             OutputFormat::U8bin => Box::new(BinWriter::u8bin(file, name, target, dim)?),
             OutputFormat::I8bin => Box::new(BinWriter::i8bin(file, name, dim)?),
+            OutputFormat::Hdf5 => Box::new(Hdf5Writer::new(&file, name, target, dim)?),
+            OutputFormat::JsonLines => Box::new(JsonLinesWriter::new(file, name, target, dim)),
         })
     }
 }

@@ -1,10 +1,12 @@
 //! Vectors as text: a line each, as numbers, as a JSON array, or in a JSON object.
 
 mod components;
+mod writer;
 
 use std::io::Read;
 
 use components::{Components, VECTOR};
+pub use writer::JsonLinesWriter;
 
 use crate::convert::{Converter, Fault};
 use crate::element::{ElementType, TargetType};
