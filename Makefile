@@ -21,7 +21,7 @@ BIN_TOOLS := vexfs-import vexfs-query vexfs-bench
 TOOLS := $(SBIN_TOOLS) $(BIN_TOOLS)
 PACKAGES := $(foreach tool,$(TOOLS),--package $(subst .,-,$(tool)))
 
-.PHONY: all help deps build test test-vm prove demo lint generate fuzz bench install uninstall
+.PHONY: all help deps build test test-vm prove demo lint generate fuzz bench install uninstall deb
 
 all: build
 
@@ -37,6 +37,10 @@ help:
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)); needs cargo-fuzz'
 	@echo 'make bench      measure'
 	@echo 'make install    into DESTDIR and PREFIX ($(PREFIX)); make uninstall takes it back'
+	@echo 'make deb        a Debian package, with udev rule and initramfs hook, in $(TARGET_DIR)/deb'
+
+deb: build
+	packaging/deb/build.sh $(TARGET_DIR)/deb
 
 deps:
 	@.ci/deps
@@ -65,7 +69,7 @@ lint: deps
 	then echo 'shellcheck $(SCRIPTS)'; shellcheck $(SCRIPTS); \
 	else echo 'skipped: shellcheck is not installed'; fi
 
-SCRIPTS = .ci/run .ci/deps $(wildcard demo/*.sh benches/*.sh tests/vm/*.sh)
+SCRIPTS = .ci/run .ci/deps $(wildcard demo/*.sh benches/*.sh tests/vm/*.sh packaging/deb/*.sh) packaging/initramfs/vexfs
 
 generate: deps
 	$(CARGO) run --locked --quiet --package xtask -- generate
