@@ -229,7 +229,7 @@ with h5py.File(sys.argv[1], 'w') as f:
     let run = query.arg("24,25,26,27,28,29,30,31,32,33,34,35").finish().expect(0);
     assert!(run.text().contains("0,1,6,0"), "{}", run.text());
     let query = image.query().args(["-c", "keys", "-k", "1", "-o", "csv", "--id", "row 899 ü"]);
-    // Rows repeat after 251; the one that asks is left out.
+    // Rows repeat after 251: of those that are the same, the first.
     let run = query.finish().expect(0);
     assert!(run.text().contains("row 146 ü"), "{}", run.text());
     let query = image.query().args(["-c", "le_f4", "-k", "1", "--ground-truth", &part("neighbors")]);
