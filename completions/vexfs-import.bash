@@ -23,7 +23,7 @@ _vexfs__import() {
 
     case "${cmd}" in
         vexfs__import)
-            opts="-d -c -p -q -v -h -V --format --device --offset --collection --ids --keys --dtype --metric --normalize --index --file --parents --threads --memory --quiet --verbose --json --help --version"
+            opts="-d -c -p -q -v -h -V --format --device --offset --collection --ids --keys --mode --dtype --metric --normalize --index --file --parents --threads --memory --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -81,6 +81,10 @@ _vexfs__import() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --mode)
+                    COMPREPLY=($(compgen -W "append upsert delete" -- "${cur}"))
                     return 0
                     ;;
                 --dtype)

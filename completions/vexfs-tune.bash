@@ -23,7 +23,7 @@ _vexfs__tune() {
 
     case "${cmd}" in
         vexfs__tune)
-            opts="-d -c -L -U -l -f -n -q -v -h -V --device --offset --collection --label --uuid --list --index --calibrate --undo --force --simd --dry-run --threads --memory --quiet --verbose --json --help --version"
+            opts="-d -c -L -U -l -f -n -q -v -h -V --device --offset --collection --label --uuid --list --delete-ids --compact --index --calibrate --undo --force --simd --dry-run --threads --memory --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -63,6 +63,21 @@ _vexfs__tune() {
                     ;;
                 -U)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delete-ids)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --index)

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Parser, ValueHint};
+use clap::{ArgAction, Parser, ValueEnum, ValueHint};
+use vexfs_cli::Usage;
 use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs, dtype, metric};
 use vexfs_cli::size::parse_size;
 use vexfs_format::codes::{DType, Metric};
@@ -22,14 +23,14 @@ use vexfs_io::Format;
     name = "vexfs-import",
     bin_name = "vexfs-import",
     version,
-    override_usage = "vexfs-import [OPTIONS] FILE...\n       vexfs-import [OPTIONS] --file SRC DEST"
+    override_usage = "vexfs-import [OPTIONS] FILE...\n       vexfs-import [OPTIONS] --mode delete --ids FILE\n       vexfs-import [OPTIONS] --file SRC DEST"
 )]
 pub struct Args {
     /// Files of vectors: .npy, .npz:array, .h5:/dataset, .fvecs and more, or texts
     ///
     /// Arrays of numpy (npy, npz), datasets of HDF5, fvecs and bvecs, fbin, u8bin and i8bin, or text. What
     /// is meant of a file stands behind a colon: FILE.npz:name, FILE.h5:/train; if there is only one it need not. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is standard input.
-    #[arg(value_name = "FILE", required_unless_present = "file", value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "FILE", required_unless_present_any = ["file", "mode"], value_hint = ValueHint::FilePath)]
     pub vectors: Vec<PathBuf>,
 
     /// Format of the files [default: what they look like]
@@ -51,14 +52,22 @@ pub struct Args {
     ///
     /// A .npy file, a dataset of HDF5, or a text. One id for each row of all files, in their order. An id is a number below 2^64 - 1 that no other row has. Without ids,
     /// the rows are numbered on from the highest id.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors", conflicts_with = "keys")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "keys")]
     pub ids: Option<PathBuf>,
 
     /// String keys of the rows, one a line
     ///
     /// A text, or a dataset of strings of HDF5. One key for each row of all files, in their order. Queries print keys instead of ids.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub keys: Option<PathBuf>,
+
+    /// What becomes of rows that have these ids or keys already [default: append]
+    ///
+    /// append refuses ids and keys that are taken. upsert replaces the rows that have them: the old row and the new one change
+    /// places at once, and what is not there is added. delete takes no vectors, and deletes the rows that --ids or --keys name;
+    /// if one of them is not there, nothing is deleted.
+    #[arg(long, value_name = "MODE", value_enum)]
+    mode: Option<Mode>,
 
     /// Element type of a collection that is created [default: that of the data]
     ///
@@ -117,6 +126,18 @@ pub struct Args {
     pub output: OutputArgs,
 }
 
+/// What becomes of rows that have the ids or keys already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// They are in the way
+    #[default]
+    Append,
+    /// They are replaced
+    Upsert,
+    /// They are deleted
+    Delete,
+}
+
 fn index(text: &str) -> Result<IndexRequest, String> {
     text.parse().map_err(|e: vexfs_fs::FsError| e.to_string())
 }
@@ -130,6 +151,32 @@ fn format_names() -> impl TypedValueParser<Value = Format> {
 }
 
 impl Args {
+    /// What becomes of rows that have the ids or keys already.
+    pub fn mode(&self) -> Mode {
+        self.mode.unwrap_or_default()
+    }
+
+    /// Refuses flags that do not fit together.
+    ///
+    /// # Errors
+    /// [`Usage`] for ids or keys that are missing, or that are of nothing.
+    pub fn check(&self) -> Result<(), Usage> {
+        let (has_vectors, is_named) = (!self.vectors.is_empty(), self.ids.is_some() || self.keys.is_some());
+        let problem = match self.mode() {
+            Mode::Delete if has_vectors => "--mode delete takes no vectors, only --ids or --keys of the rows",
+            Mode::Delete if !is_named => "--mode delete: name the rows with --ids or --keys",
+            Mode::Upsert if !is_named => "--mode upsert: say with --ids or --keys which rows are replaced",
+            Mode::Append | Mode::Upsert if !has_vectors && is_named => {
+                "--ids and --keys are of vectors, and there is no FILE of them"
+            }
+            Mode::Append | Mode::Upsert if !has_vectors && self.mode.is_some() => {
+                "--mode is of vectors, and there is no FILE of them"
+            }
+            _ => return Ok(()),
+        };
+        Err(Usage::new(problem))
+    }
+
     /// Bytes for rows under way.
     pub fn row_memory(&self) -> u64 {
         self.memory.unwrap_or(ROW_MEMORY)
@@ -181,8 +228,21 @@ mod tests {
 
     #[test]
     fn flags_that_would_do_nothing_are_refused() {
-        for line in ["-p x.npy", "--file a /a --normalize", "--file a /a --ids i", "x.npy --ids i --keys k"] {
+        for line in ["-p x.npy", "--file a /a --normalize", "x.npy --ids i --keys k"] {
             assert!(parse(line).is_err(), "{line}");
+        }
+        for line in [
+            "--file a /a --ids i",
+            "--mode append",
+            "x.npy --mode upsert",
+            "--mode upsert --ids i",
+            "--mode delete",
+            "x.npy --mode delete --ids i",
+        ] {
+            assert!(parse(line).expect(line).check().is_err(), "{line}");
+        }
+        for line in ["x.npy --mode upsert --keys k", "--mode delete --ids i", "x.npy --mode append"] {
+            assert!(parse(line).expect(line).check().is_ok(), "{line}");
         }
     }
 }

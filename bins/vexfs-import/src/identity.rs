@@ -78,6 +78,15 @@ impl Identities {
         bail!("{}: has {got} {what}, and there are more rows than that", self.name)
     }
 
+    /// All identities that are left.
+    pub(crate) fn rest(&mut self) -> Result<Batch, IoError> {
+        match &mut self.source {
+            Source::Auto => Ok(Batch::Auto),
+            Source::Ids(reader) => Ok(Batch::Ids(reader.collect::<Result<_, _>>()?)),
+            Source::Keys(reader) => Ok(Batch::Keys(reader.collect::<Result<_, _>>()?)),
+        }
+    }
+
     /// Makes sure that there are no more identities than rows.
     pub(crate) fn finish(&mut self, rows: u64) -> anyhow::Result<()> {
         let (left, what) = match &mut self.source {
@@ -115,6 +124,11 @@ impl Naming {
                 )
             }
         }
+    }
+
+    /// Says where an id or key stands that no row has.
+    pub(crate) fn unknown(&self, number: u64, name: impl std::fmt::Display) -> anyhow::Error {
+        anyhow!("{}: {}: there is no row with {name}", self.file, self.place(number))
     }
 
     fn place(&self, number: u64) -> String {

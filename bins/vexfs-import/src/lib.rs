@@ -6,6 +6,7 @@
 mod ahead;
 pub mod args;
 mod copy;
+mod delete;
 mod identity;
 mod indexes;
 mod normalize;

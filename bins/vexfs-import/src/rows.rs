@@ -5,7 +5,7 @@ use vexfs_cli::{Interrupted, Report, Unit, WithHint, signals};
 use vexfs_fs::collection::append::Appender;
 use vexfs_fs::{FsError, Volume};
 
-use crate::args::Args;
+use crate::args::{Args, Mode};
 use crate::slabs::Slabs;
 use crate::target::{Place, Target};
 
@@ -17,6 +17,8 @@ pub(crate) const UNTOUCHED: &str = "nothing was changed";
 pub(crate) struct Added {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    /// Rows that replaced others.
+    pub(crate) replaced: u64,
 }
 
 /// Imports the rows of all files in one transaction.
@@ -32,6 +34,9 @@ pub(crate) fn import(args: &Args, volume: &mut Volume, report: &Report) -> anyho
         Place::New { parent, name } => txn.create_collection(parent, name.as_bytes(), &target.spec)?,
     };
     let mut appender = Appender::open(&mut txn, path, ino)?;
+    if args.mode() == Mode::Upsert {
+        appender = appender.replacing();
+    }
     if let Some(rows) = total {
         hint_if_full(appender.reserve(&mut txn, rows), UNTOUCHED)?;
     }
@@ -47,7 +52,8 @@ pub(crate) fn import(args: &Args, volume: &mut Volume, report: &Report) -> anyho
         progress.add(slab.rows as u64);
         slabs.give_back(slab);
     }
-    hint_if_full(appender.finish(&mut txn), UNTOUCHED).map_err(|e| naming.explain(e))?;
+    let appended = hint_if_full(appender.finish(&mut txn), UNTOUCHED).map_err(|e| naming.explain(e))?;
+    added.replaced = appended.replaced;
     drop(progress);
     if signals::interrupted() {
         return Err(Interrupted::new(UNTOUCHED).into());

@@ -10,8 +10,8 @@ use vexfs_cli::size::format_size;
 use vexfs_cli::{Output, Report, Usage, WithHint, signals, volume};
 use vexfs_fs::Volume;
 
-use crate::args::Args;
-use crate::{copy, indexes, rows};
+use crate::args::{Args, Mode};
+use crate::{copy, delete, indexes, rows};
 
 const SCHEMA: Schema = Schema::new("vexfs-import", 1);
 
@@ -20,6 +20,10 @@ const SCHEMA: Schema = Schema::new("vexfs-import", 1);
 pub(crate) struct Imported {
     /// Rows added.
     rows: u64,
+    /// How many of them replaced a row.
+    replaced: u64,
+    /// Rows deleted, without those replaced.
+    deleted: u64,
     /// Bytes of rows and files.
     bytes: u64,
     /// Ordinary files copied.
@@ -32,6 +36,7 @@ pub(crate) struct Imported {
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     let report = Report::new("vexfs-import", &args.output);
+    args.check()?;
     read_standard_input_once(args)?;
     copy::check_sources(args)?;
     signals::catch()?;
@@ -40,7 +45,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     let mut imported = Imported::default();
     let outcome = imported.work(args, &mut volume, &report);
     let closed = volume.close();
-    if imported.rows > 0 || imported.files > 0 {
+    if imported.rows > 0 || imported.deleted > 0 || imported.files > 0 {
         outcome.hint(format!("stored before that: {}", imported.amount()))?;
     } else {
         outcome?;
@@ -49,6 +54,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     imported.seconds = begun.elapsed().as_secs_f64();
     if args.output.json {
         write_document(out, SCHEMA, &imported)?;
+        return Ok(());
+    }
+    if args.mode() == Mode::Delete {
+        report.message(format!("{} in {:.2} s, durable", imported.amount(), imported.seconds));
         return Ok(());
     }
     let rate = imported.bytes as f64 / imported.seconds.max(f64::MIN_POSITIVE);
@@ -68,7 +77,10 @@ impl Imported {
         if !args.vectors.is_empty() {
             indexes::check(args, volume)?;
             let added = rows::import(args, volume, report)?;
-            (self.rows, self.bytes) = (added.rows, added.bytes);
+            (self.rows, self.bytes, self.replaced) = (added.rows, added.bytes, added.replaced);
+        }
+        if args.mode() == Mode::Delete {
+            self.deleted = delete::delete(args, volume)?;
         }
         for request in &args.index {
             self.indexes.push(indexes::build(args, volume, report, request)?);
@@ -82,11 +94,14 @@ impl Imported {
 
     fn amount(&self) -> String {
         let count = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        match (self.rows, self.files) {
-            (rows, 0) => count(rows, "row"),
-            (0, files) => count(files, "file"),
-            (rows, files) => format!("{} and {}", count(rows, "row"), count(files, "file")),
-        }
+        let rows = match self.replaced {
+            0 => count(self.rows, "row"),
+            replaced => format!("{} ({replaced} replaced)", count(self.rows, "row")),
+        };
+        let deleted = format!("{} deleted", count(self.deleted, "row"));
+        let parts = [(self.rows, rows), (self.deleted, deleted), (self.files, count(self.files, "file"))];
+        let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(_, text)| text).collect();
+        if parts.is_empty() { count(0, "row") } else { parts.join(" and ") }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Parser, ValueHint};
 use uuid::Uuid;
 use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs, device_spec};
 use vexfs_cli::size::parse_size;
@@ -10,9 +10,10 @@ use vexfs_cli::{DeviceSpec, Usage};
 use vexfs_format::superblock::LABEL_MAX;
 use vexfs_fs::index::IndexRequest;
 
-/// Change a VexFS: label, UUID, and the indexes of its collections
+/// Change a VexFS: label, UUID, the rows of its collections and their indexes
 ///
-/// Does what the flags ask for on the filesystem on DEVICE, in this order: label and UUID, indexes as they are named, calibration.
+/// Does what the flags ask for on the filesystem on DEVICE, in this order: label and UUID, deletion, compaction, indexes as they are
+/// named, calibration.
 /// Each step is durable when the next one begins, and happens wholly or not at all, whatever interrupts it.
 ///
 /// An index shortens searches in a collection. It is built from the vectors and can be dropped at any time; vectors that are added
@@ -62,6 +63,21 @@ pub struct Args {
     #[arg(short, long)]
     pub list: bool,
 
+    /// Delete the rows with these ids or keys: a text with one a line, or a .npy array
+    ///
+    /// A collection whose rows have keys takes keys, any other ids. If one of them is not there, nothing is deleted. A deleted row
+    /// is found no more; the space it takes is reclaimed by --compact.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub delete_ids: Option<PathBuf>,
+
+    /// Reclaim the space of deleted rows, and build the indexes anew
+    ///
+    /// The rows that are left are written anew and keep their ids and keys; until that is complete the old ones are there, so it takes
+    /// as much free space as they do. Indexes are then built by their descriptions. After an interruption the same command
+    /// goes on with those that are not built.
+    #[arg(long)]
+    pub compact: bool,
+
     /// add KIND, drop NAME, rebuild NAME, or extend NAME; may be given again
     ///
     /// 'add KIND[,name=NAME][,PARAMETER=VALUE...]' builds an index of the collection. Without a name it is called by its kind. 'drop
@@ -84,7 +100,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["collection", "label", "uuid", "list", "index", "calibrate", "simd"]
+        conflicts_with_all = ["collection", "label", "uuid", "list", "delete_ids", "compact", "index", "calibrate", "simd"]
     )]
     pub undo: Option<PathBuf>,
 
@@ -95,7 +111,12 @@ pub struct Args {
     /// Show which vector instructions this machine has, and which are used
     ///
     /// Needs no device.
-    #[arg(long, conflicts_with_all = ["operand", "device", "label", "uuid", "list", "index", "calibrate", "dry_run"])]
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "operand", "device", "label", "uuid", "list", "delete_ids", "compact", "index", "calibrate", "dry_run"
+        ]
+    )]
     pub simd: bool,
 
     /// Say what would be done, and do nothing
@@ -173,7 +194,12 @@ impl Args {
 
     /// Whether anything is to be written.
     pub fn changes(&self) -> bool {
-        self.label.is_some() || self.uuid.is_some() || !self.index.is_empty() || self.calibrate
+        let changes_rows = self.delete_ids.is_some() || self.compact;
+        self.label.is_some()
+            || self.uuid.is_some()
+            || changes_rows
+            || !self.index.is_empty()
+            || self.calibrate
     }
 }
 

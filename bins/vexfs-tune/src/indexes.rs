@@ -61,6 +61,14 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// Builds the indexes of these names that a compaction has dropped.
+    pub(crate) fn rebuild_all(&mut self, names: &[String]) -> anyhow::Result<()> {
+        names.iter().try_for_each(|name| {
+            let rest = "the rows are compacted; --compact goes on with the indexes that are not built";
+            self.rebuild_leaving(name, rest)
+        })
+    }
+
     /// The names of the indexes that are meant.
     fn named(&self, which: &Which) -> anyhow::Result<Vec<String>> {
         let collection = Collection::open(self.volume, self.args.collection.name())?;
@@ -91,9 +99,13 @@ impl Worker<'_> {
     }
 
     fn rebuild(&mut self, name: &str) -> anyhow::Result<()> {
+        self.rebuild_leaving(name, &as_it_was(name))
+    }
+
+    fn rebuild_leaving(&mut self, name: &str, untouched: &str) -> anyhow::Result<()> {
         let begun = Instant::now();
         let built =
-            self.run(&as_it_was(name), |volume, path, options| index::rebuild(volume, path, name, options))?;
+            self.run(untouched, |volume, path, options| index::rebuild(volume, path, name, options))?;
         let built = self.tell("rebuilt", "rebuild", &built, begun);
         self.done.push(Done::Rebuild(built));
         Ok(())

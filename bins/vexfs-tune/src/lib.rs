@@ -1,9 +1,11 @@
 //! `vexfs-tune`: changes a VexFS that exists.
 //!
-//! [`args`] is the command line, `run` the order of the work, `identity`, `indexes`, `simd` and `undo` the kinds of it. The rest of the
-//! workspace uses only [`args::Args`], for the man page and the completions.
+//! [`args`] is the command line, `run` the order of the work, `identity`, `delete`, `compact`, `indexes`, `simd` and `undo` the kinds of it. The
+//! rest of the workspace uses only [`args::Args`], for the man page and the completions.
 
 pub mod args;
+mod compact;
+mod delete;
 mod identity;
 mod indexes;
 mod list;

@@ -5,6 +5,8 @@ use vexfs_cli::output::json::{Schema, write_document};
 use vexfs_cli::{Output, Report, Usage, signals, volume};
 
 use crate::args::Args;
+use crate::compact::{self, Compacted};
+use crate::delete::{self, Deleted};
 use crate::identity::{self, Identity};
 use crate::indexes::{Done, Worker};
 use crate::list::Listing;
@@ -18,6 +20,10 @@ struct Outcome {
     dry_run: bool,
     #[serde(flatten)]
     identity: Identity,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<Deleted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compacted: Option<Compacted>,
     indexes: Vec<Done>,
     #[serde(skip_serializing_if = "Option::is_none")]
     filesystem: Option<Listing>,
@@ -44,8 +50,12 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         volume::open_for_reading(&device, &report)?
     };
     let identity = identity::change(args, &mut volume, &report)?;
+    let deleted = args.delete_ids.as_deref();
+    let deleted = deleted.map(|file| delete::delete(args, &mut volume, &report, file)).transpose()?;
+    let compacted = args.compact.then(|| compact::compact(args, &mut volume, &report)).transpose()?;
+    let (compacted, unbuilt) = compacted.map_or((None, Vec::new()), |(done, names)| (Some(done), names));
     let mut worker = Worker { args, volume: &mut volume, report: &report, done: Vec::new() };
-    let worked = worker.work(&actions);
+    let worked = worker.rebuild_all(&unbuilt).and_then(|()| worker.work(&actions));
     let indexes = worker.done;
     let filesystem = match (&worked, args.list) {
         (Ok(()), true) => Some(Listing::of(&volume)?),
@@ -55,7 +65,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     worked?;
     closed?;
     if args.output.json {
-        write_document(out, SCHEMA, &Outcome { dry_run: args.dry_run, identity, indexes, filesystem })?;
+        let dry_run = args.dry_run;
+        let outcome = Outcome { dry_run, identity, deleted, compacted, indexes, filesystem };
+        write_document(out, SCHEMA, &outcome)?;
     } else if let Some(filesystem) = filesystem {
         filesystem.write_text(out)?;
     }

@@ -203,6 +203,16 @@ impl Transaction<'_> {
         self.release(&inode)
     }
 
+    /// Removes a stream of a collection, for a change that leaves the collection whole without it.
+    ///
+    /// # Errors
+    /// Device errors; damage of the directory or of the stream's inode.
+    pub(crate) fn remove_stream(&mut self, collection: InodeNo, name: &str) -> Result<()> {
+        let entry = dir::remove(self, collection, name.as_bytes())?;
+        let inode = inode::read(self, entry.inode)?;
+        self.release(&inode)
+    }
+
     /// Releases everything below a collection: its streams, and its directory of indexes.
     fn release_contents(&mut self, directory: &Inode) -> Result<()> {
         for entry in dir::list(self, directory)? {

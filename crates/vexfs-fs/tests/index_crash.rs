@@ -6,8 +6,7 @@ mod common;
 use std::ops::Range;
 use std::sync::Arc;
 
-use common::{append, open_ro, options, read_rows, rows_f32};
-use vexfs_ann::index::Progress;
+use common::{Silent, append, open_ro, options, read_rows, rows_f32};
 use vexfs_device::{CrashOptions, CrashStates, Device, MemDevice, RecordDevice};
 use vexfs_fs::check::{CheckOptions, Problem, check};
 use vexfs_fs::collection::Collection;
@@ -17,16 +16,6 @@ use vexfs_fs::mkfs;
 use vexfs_fs::{OpenOptions, Volume};
 
 const DIM: usize = 8;
-
-struct Silent;
-
-impl Progress for Silent {
-    fn step(&self, _stage: &'static str, _done: u64, _total: u64) {}
-
-    fn is_interrupted(&self) -> bool {
-        false
-    }
-}
 
 /// A change of the indexes.
 type Step = fn(&mut Volume);

@@ -11,9 +11,10 @@ use vexfs_format::inode::Inode;
 use zerocopy::little_endian::U64;
 
 use super::Collection;
-use super::unique::{Clash, id_clash, key_clash};
+use super::delete::mark_deleted;
+use super::unique::{Clash, Met, ids_met, key_hashes_met};
 use crate::alloc::BlockUse;
-use crate::error::{FsError, Result};
+use crate::error::{FsError, Result, TakenBy};
 use crate::file::{FileWriter, read_staged};
 use crate::inode;
 use crate::source::BlockSource;
@@ -42,6 +43,8 @@ pub struct Appended {
     pub first_row: u64,
     /// Number of new rows.
     pub rows: u64,
+    /// How many of them replaced a row with the same id or key.
+    pub replaced: u64,
 }
 
 /// Adds rows to one collection.
@@ -57,6 +60,7 @@ pub struct Appender {
     keys: Option<KeyWriter>,
     added: u64,
     next_id: u64,
+    replaces: bool,
 }
 
 impl Appender {
@@ -73,7 +77,14 @@ impl Appender {
         let vectors = open_stream(txn, &collection, STREAM_VECTORS)?;
         let row_sums = open_stream(txn, &collection, STREAM_ROW_SUMS)?;
         let next_id = collection.desc.next_id.get();
-        Ok(Self { collection, vectors, row_sums, ids: None, keys: None, added: 0, next_id })
+        Ok(Self { collection, vectors, row_sums, ids: None, keys: None, added: 0, next_id, replaces: false })
+    }
+
+    /// Makes a row with an id or key that a live row has replace that row: an upsert. Without this it is an error.
+    #[must_use]
+    pub fn replacing(mut self) -> Self {
+        self.replaces = true;
+        self
     }
 
     /// The collection as it was before.
@@ -121,26 +132,31 @@ impl Appender {
         Ok(())
     }
 
-    /// Finishes the streams and stages the descriptor.
+    /// Finishes the streams, deletes the rows that are replaced, and stages the descriptor.
     ///
     /// # Errors
-    /// [`FsError::Duplicate`] when an id or key was given twice or exists already; [`FsError::NoSpace`]; device errors.
+    /// [`FsError::Duplicate`] when an id or key was given twice, or exists already and is not to be replaced;
+    /// [`FsError::NoSpace`]; device errors.
     pub fn finish(self, txn: &mut Transaction<'_>) -> Result<Appended> {
-        let Self { collection, vectors, row_sums, ids, keys, added, next_id } = self;
+        let Self { collection, vectors, row_sums, ids, keys, added, next_id, replaces } = self;
         let first_row = collection.rows();
         let mut desc = collection.desc;
         vectors.finish(txn)?;
         row_sums.finish(txn)?;
+        let mut replaced = Vec::new();
         if let Some(writer) = ids {
             desc.set(FLAG_IDS);
-            writer.finish(txn, &collection)?;
+            replaced = writer.finish(txn, &collection, replaces)?;
         }
         if let Some(writer) = keys {
             desc.set(FLAG_KEYS);
-            writer.finish(txn, &collection)?;
+            replaced = writer.finish(txn, &collection, replaces)?;
         }
         desc.rows = U64::new(first_row + added);
-        desc.live_rows = U64::new(desc.live_rows.get() + added);
+        // Marks stand for rows that are there already, so the stream need not be as long as the new number of rows.
+        let rows: Vec<u64> = replaced.iter().map(|&(_, row)| row).collect();
+        let deleted = if rows.is_empty() { 0 } else { mark_deleted(txn, &collection, &rows)? };
+        desc.live_rows = U64::new((desc.live_rows.get() + added).saturating_sub(deleted));
         desc.next_id = U64::new(next_id);
         desc.generation = U64::new(desc.generation.get().wrapping_add(1));
         // The streams were written since; the directory may have changed with them.
@@ -148,7 +164,7 @@ impl Appender {
         inode.modified_ns = U64::new(txn.now_ns());
         txn.write_inode(&mut inode)?;
         txn.write_collection_desc(&inode, &desc);
-        Ok(Appended { first_row, rows: added })
+        Ok(Appended { first_row, rows: added, replaced: deleted })
     }
 
     fn push_ids(&mut self, txn: &mut Transaction<'_>, ids: RowIds<'_>, count: usize) -> Result<()> {
@@ -181,7 +197,10 @@ impl Appender {
                 self.collection.path
             )));
         }
-        let explicit = matches!(ids, RowIds::Ids(_)) || self.collection.desc.has(FLAG_IDS);
+        // Where the last rows were compacted away, row numbers have fallen behind the ids.
+        let explicit = matches!(ids, RowIds::Ids(_))
+            || self.collection.desc.has(FLAG_IDS)
+            || self.next_id != rows_before;
         if explicit && self.ids.is_none() {
             self.ids = Some(IdWriter::open(txn, &self.collection, self.added)?);
         }
@@ -257,17 +276,30 @@ impl IdWriter {
         self.stream.write(txn, &bytes)
     }
 
-    fn finish(self, txn: &mut Transaction<'_>, collection: &Collection) -> Result<()> {
+    /// Completes the stream. Returns which of the ids given live rows have, with these rows.
+    fn finish(
+        self,
+        txn: &mut Transaction<'_>,
+        collection: &Collection,
+        replaces: bool,
+    ) -> Result<Vec<(u64, u64)>> {
         let next_id = collection.desc.next_id.get();
         let fresh = self.given.first().is_none_or(|&id| id >= next_id.max(self.first_row));
-        if !(fresh && self.given.is_sorted_by(|a, b| a < b))
-            && let Some(Clash { given, taken }) = id_clash(txn, collection, self.first_row, &self.given)?
-        {
+        let met = if fresh && self.given.is_sorted_by(|a, b| a < b) {
+            Met::default()
+        } else {
+            ids_met(txn, collection, self.first_row, &self.given)?
+        };
+        // A row of this very transaction got the id on the way; it is no older row to be replaced.
+        let is_new = |&&(_, row): &&(u64, u64)| row >= collection.rows();
+        let own = met.taken.iter().find(is_new);
+        let own = own.map(|&(given, row)| Clash { given, taken: TakenBy::Row(row) });
+        if let Some(Clash { given, taken }) = if replaces { met.twice.or(own) } else { met.first() } {
             let value = self.given[given as usize].to_string();
             return Err(FsError::Duplicate { what: "id", value, given, taken });
         }
         self.stream.finish(txn)?;
-        Ok(())
+        Ok(met.taken)
     }
 }
 
@@ -322,14 +354,36 @@ impl KeyWriter {
         self.hashes.write(txn, &hashes)
     }
 
-    fn finish(self, txn: &mut Transaction<'_>, collection: &Collection) -> Result<()> {
+    /// Completes the streams. Returns which of the keys given live rows have, with these rows.
+    fn finish(
+        self,
+        txn: &mut Transaction<'_>,
+        collection: &Collection,
+        replaces: bool,
+    ) -> Result<Vec<(u64, u64)>> {
         let (text, ends) = (self.text.finish(txn)?, self.ends.finish(txn)?);
-        if let Some(Clash { given, taken }) = key_clash(txn, collection, &self.given)? {
-            let value = staged_key(txn, &text, &ends, collection.rows() + given)?;
-            return Err(FsError::Duplicate { what: "key", value, given, taken });
+        let met = key_hashes_met(txn, collection, &self.given)?;
+        let key = |row| staged_key(txn, &text, &ends, row);
+        let mut clash = if replaces { met.twice } else { met.first() };
+        if replaces && clash.is_none() {
+            // Another key may have the same hash; that row is not the one that is replaced.
+            for &(given, row) in &met.taken {
+                if key(row)? != key(collection.rows() + given)? {
+                    clash = Some(Clash { given, taken: TakenBy::Row(row) });
+                    break;
+                }
+            }
+        }
+        if let Some(Clash { given, taken }) = clash {
+            return Err(FsError::Duplicate {
+                what: "key",
+                value: key(collection.rows() + given)?,
+                given,
+                taken,
+            });
         }
         self.hashes.finish(txn)?;
-        Ok(())
+        Ok(met.taken)
     }
 }
 

@@ -27,27 +27,7 @@ impl Transaction<'_> {
         let collection = Collection::from_inode(self, path, inode)?;
         collection.desc.features().check_writable()?;
         collection.check_rows(self)?;
-        let mut bits = vec![0_u8; collection.rows().div_ceil(8) as usize];
-        let stream = match collection.stream(self, STREAM_DELETED)? {
-            Some(stream) => {
-                let view = self.volume.view(&stream)?;
-                let old = view.all()?;
-                let len = old.len().min(bits.len());
-                bits[..len].copy_from_slice(&old[..len]);
-                stream.number()
-            }
-            None => self.create(ino, STREAM_DELETED.as_bytes(), InodeKind::Stream, 0o644)?.number(),
-        };
-        let mut deleted = 0;
-        for &row in rows.iter().filter(|&&row| row < collection.rows()) {
-            if !bitmap::get(&bits, row as usize) {
-                bitmap::set(&mut bits, row as usize);
-                deleted += 1;
-            }
-        }
-        let mut writer = FileWriter::replace(self, stream, BlockUse::Vectors)?;
-        writer.write(self, &bits)?;
-        writer.finish(self)?;
+        let deleted = mark_deleted(self, &collection, rows)?;
         let mut desc = collection.desc;
         desc.live_rows = U64::new(desc.live_rows.get().saturating_sub(deleted));
         desc.generation = U64::new(desc.generation.get().wrapping_add(1));
@@ -57,4 +37,33 @@ impl Transaction<'_> {
         self.write_collection_desc(&inode, &desc);
         Ok(deleted)
     }
+}
+
+/// Stages the marks of `rows` of `collection`, whose streams hold its rows. Returns how many of them were not deleted.
+pub(super) fn mark_deleted(txn: &mut Transaction<'_>, collection: &Collection, rows: &[u64]) -> Result<u64> {
+    let mut bits = vec![0_u8; collection.rows().div_ceil(8) as usize];
+    let stream = match collection.stream(txn, STREAM_DELETED)? {
+        Some(stream) => {
+            let view = txn.volume.view_as_of(txn, &stream)?;
+            let old = view.all()?;
+            let len = old.len().min(bits.len());
+            bits[..len].copy_from_slice(&old[..len]);
+            stream.number()
+        }
+        None => {
+            let (parent, name) = (collection.inode.number(), STREAM_DELETED.as_bytes());
+            txn.create(parent, name, InodeKind::Stream, 0o644)?.number()
+        }
+    };
+    let mut deleted = 0;
+    for &row in rows.iter().filter(|&&row| row < collection.rows()) {
+        if !bitmap::get(&bits, row as usize) {
+            bitmap::set(&mut bits, row as usize);
+            deleted += 1;
+        }
+    }
+    let mut writer = FileWriter::replace(txn, stream, BlockUse::Vectors)?;
+    writer.write(txn, &bits)?;
+    writer.finish(txn)?;
+    Ok(deleted)
 }

@@ -9,6 +9,7 @@ use vexfs_format::dir_block::name_hash;
 
 use super::Collection;
 use super::append::KEY_MAX;
+use super::lookup::Lookup;
 use super::rows::Deletions;
 use crate::error::{FsError, Result};
 use crate::source::BlockSource;
@@ -32,6 +33,15 @@ struct Keys {
     hashes: FileView,
 }
 
+/// How rows are called that are wanted.
+#[derive(Clone, Copy, Debug)]
+pub enum Names<'a> {
+    /// By their ids.
+    Ids(&'a [u64]),
+    /// By their keys.
+    Keys(&'a [String]),
+}
+
 /// How a row is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
@@ -39,6 +49,13 @@ pub enum Identity {
     Id(u64),
     /// By its key.
     Key(String),
+}
+
+impl Identity {
+    /// Whether it is this key.
+    fn is_key(&self, key: &str) -> bool {
+        matches!(self, Self::Key(own) if own == key)
+    }
 }
 
 impl std::fmt::Display for Identity {
@@ -57,11 +74,10 @@ impl Collection {
     /// [`FsError::BadStream`] when a stream is missing or has another length than the rows need; device errors; damage.
     pub fn identities(&self, volume: &Volume) -> Result<Identities> {
         let rows = self.rows();
-        let ids =
-            if self.desc.has(FLAG_IDS) { Some(self.view_exact(volume, STREAM_IDS, rows * 8)?) } else { None };
+        let numbers = |stream| self.view_exact(volume, stream, rows * 8);
+        let ids = if self.desc.has(FLAG_IDS) { Some(numbers(STREAM_IDS)?) } else { None };
         let keys = if self.desc.has(FLAG_KEYS) {
-            let ends = self.view_exact(volume, STREAM_KEY_ENDS, rows * 8)?;
-            let hashes = self.view_exact(volume, STREAM_KEY_HASHES, rows * 8)?;
+            let (ends, hashes) = (numbers(STREAM_KEY_ENDS)?, numbers(STREAM_KEY_HASHES)?);
             let Some(inode) = self.stream(volume, STREAM_KEYS)? else {
                 return Err(self.bad_stream(STREAM_KEYS, "is missing".to_owned()));
             };
@@ -101,6 +117,45 @@ impl Identities {
             let id = u64::from_le_bytes(*number);
             if wanted.contains(&id) {
                 found.insert(id, row);
+            }
+        }
+        Ok(found)
+    }
+
+    /// For each of `names` the row that is called so; `None` where there is none, or it is deleted.
+    ///
+    /// # Complexity
+    /// O(n log n) in the names, one look at eight bytes for each row; 24 bytes for each name, keys 8 more.
+    ///
+    /// # Errors
+    /// Device errors; damage of a stream.
+    pub fn rows_of(&self, names: Names<'_>, deleted: &Deletions) -> Result<Vec<Option<u64>>> {
+        let (values, view) = match (names, &self.keys) {
+            (Names::Keys(names), Some(keys)) => {
+                let hash = |name: &String| name_hash(&self.hash_key, name.as_bytes());
+                (names.iter().map(hash).collect::<Vec<_>>(), &keys.hashes)
+            }
+            (Names::Keys(names), None) => return Ok(vec![None; names.len()]),
+            (Names::Ids(ids), _) => match &self.ids {
+                Some(view) => (ids.to_vec(), view),
+                None => {
+                    let live = |&row: &u64| (row < self.rows && !deleted.contains(row)).then_some(row);
+                    return Ok(ids.iter().map(live).collect());
+                }
+            },
+        };
+        let mut found = vec![None; values.len()];
+        let lookup = Lookup::of(&values);
+        let numbers = view.all()?.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
+        for (number, row) in numbers.zip(0..).filter(|&(_, row)| !deleted.contains(row)) {
+            for place in lookup.find(number) {
+                let is_it = match names {
+                    Names::Ids(_) => true,
+                    Names::Keys(keys) => self.identity(row)?.is_key(&keys[place as usize]),
+                };
+                if is_it {
+                    found[place as usize] = Some(row);
+                }
             }
         }
         Ok(found)
@@ -182,7 +237,7 @@ impl Identities {
     }
 }
 
-fn number_at(view: &FileView, row: u64) -> Result<u64> {
+pub(super) fn number_at(view: &FileView, row: u64) -> Result<u64> {
     let bytes = view.bytes(row * 8..row * 8 + 8)?;
     Ok(bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b)))
 }

@@ -1,12 +1,14 @@
 //! Collections: a directory of streams with one dimension, one element type and one metric.
 //!
 //! [`create`] makes them, [`append`] adds rows, [`rows`] reads them back, [`ids`] leads from ids and keys to rows,
-//! [`delete`] marks rows as deleted. Layout: `docs/format/collections.md`.
+//! [`delete`] marks rows as deleted, [`compact`] reclaims their space. Layout: `docs/format/collections.md`.
 
 pub mod append;
+pub mod compact;
 pub mod create;
 pub mod delete;
 pub mod ids;
+mod lookup;
 pub mod rows;
 mod unique;
 
@@ -106,7 +108,18 @@ impl Collection {
 
     /// The contents of a stream that must be there with exactly `len` bytes.
     fn view_exact(&self, volume: &Volume, name: &'static str, len: u64) -> Result<FileView> {
-        volume.view(&self.stream_exact(volume, name, len)?)
+        self.view_exact_as_of(volume, volume, name, len)
+    }
+
+    /// As [`Self::view_exact`], with metadata as `src` sees it.
+    fn view_exact_as_of(
+        &self,
+        volume: &Volume,
+        src: &(impl BlockSource + ?Sized),
+        name: &'static str,
+        len: u64,
+    ) -> Result<FileView> {
+        volume.view_as_of(src, &self.stream_exact(src, name, len)?)
     }
 
     fn stream_exact(&self, src: &(impl BlockSource + ?Sized), name: &'static str, len: u64) -> Result<Inode> {

@@ -55,10 +55,15 @@ impl Collection {
     /// # Errors
     /// [`FsError::BadStream`] when a stream is missing or has another length than the rows need; device errors; damage.
     pub fn open_rows(&self, volume: &Volume) -> Result<Rows> {
+        self.open_rows_as_of(volume, volume)
+    }
+
+    /// As [`Self::open_rows`], with metadata as `src` sees it.
+    pub(super) fn open_rows_as_of(&self, volume: &Volume, src: &(impl BlockSource + ?Sized)) -> Result<Rows> {
         let (rows, row_bytes) = (self.rows(), self.desc.row_bytes());
         Ok(Rows {
-            vectors: self.view_exact(volume, STREAM_VECTORS, rows * row_bytes)?,
-            sums: self.view_exact(volume, STREAM_ROW_SUMS, rows * 4)?,
+            vectors: self.view_exact_as_of(volume, src, STREAM_VECTORS, rows * row_bytes)?,
+            sums: self.view_exact_as_of(volume, src, STREAM_ROW_SUMS, rows * 4)?,
             rows,
             row_bytes,
             collection: self.inode.number(),
@@ -71,12 +76,21 @@ impl Collection {
     /// # Errors
     /// [`FsError::BadStream`] when the stream is longer than the rows need; device errors; damage of the stream.
     pub fn deletions(&self, volume: &Volume) -> Result<Deletions> {
-        let Some(inode) = self.stream(volume, STREAM_DELETED)? else { return Ok(Deletions::default()) };
+        self.deletions_as_of(volume, volume)
+    }
+
+    /// As [`Self::deletions`], with metadata as `src` sees it.
+    pub(super) fn deletions_as_of(
+        &self,
+        volume: &Volume,
+        src: &(impl BlockSource + ?Sized),
+    ) -> Result<Deletions> {
+        let Some(inode) = self.stream(src, STREAM_DELETED)? else { return Ok(Deletions::default()) };
         let (len, most) = (inode.size.get(), self.rows().div_ceil(8));
         if len > most {
             return Err(self.bad_stream(STREAM_DELETED, format!("has {len} bytes where {most} are enough")));
         }
-        let view = volume.view(&inode)?;
+        let view = volume.view_as_of(src, &inode)?;
         let words = view.all()?.chunks(8).map(|chunk| {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);

@@ -1,8 +1,10 @@
-//! Finding an id or key that two live rows would have.
+//! Finding the ids or keys that two live rows would have.
 
 use vexfs_format::collection::{FLAG_IDS, FLAG_KEYS, STREAM_IDS, STREAM_KEY_HASHES};
 
 use super::Collection;
+use super::lookup::Lookup;
+use super::rows::Deletions;
 use crate::error::{Result, TakenBy};
 use crate::txn::transaction::Transaction;
 
@@ -14,98 +16,73 @@ pub(super) struct Clash {
     pub(super) taken: TakenBy,
 }
 
-/// The first of the ids `given` that clashes.
+/// What the ids or key hashes that are given to new rows meet.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    /// The first one that was given before.
+    pub(super) twice: Option<Clash>,
+    /// Which of those given live rows have, with these rows, in the order of the rows.
+    pub(super) taken: Vec<(u64, u64)>,
+}
+
+impl Met {
+    /// The first value given that clashes.
+    pub(super) fn first(&self) -> Option<Clash> {
+        let taken = self.taken.iter().map(|&(given, row)| Clash { given, taken: TakenBy::Row(row) });
+        self.twice.into_iter().chain(taken).min_by_key(|clash| clash.given)
+    }
+
+    fn of(given: &[u64], existing: impl Iterator<Item = (u64, u64)>) -> Self {
+        let lookup = Lookup::of(given);
+        let twice = lookup.pairs().map(|(first, given)| Clash { given, taken: TakenBy::Given(first) });
+        let twice = twice.min_by_key(|clash| clash.given);
+        let met = existing.filter_map(|(value, row)| lookup.find(value).next().map(|given| (given, row)));
+        Self { twice, taken: met.collect() }
+    }
+}
+
+/// What the ids `given` meet.
 ///
 /// The rows before `first_row` that are not committed belong to the running transaction and have their number as id.
 ///
 /// # Complexity
-/// O(n log n) in the ids given, one look at each id of the collection; 16 bytes for each id given.
+/// O(n log n) in the ids given, one look at each id of the collection; 19 bytes for each id given.
 ///
 /// # Errors
 /// Device errors; damage of the streams of ids or deletions.
-pub(super) fn id_clash(
+pub(super) fn ids_met(
     txn: &Transaction<'_>,
     collection: &Collection,
     first_row: u64,
     given: &[u64],
-) -> Result<Option<Clash>> {
+) -> Result<Met> {
+    let deleted = collection.deletions_as_of(txn.volume, txn)?;
     if collection.desc.has(FLAG_IDS) {
-        return committed_clash(txn, collection, STREAM_IDS, given);
+        return committed(txn, collection, STREAM_IDS, given, &deleted);
     }
-    let deleted = collection.deletions(txn.volume)?;
     let live = (0..first_row).filter(|&row| !deleted.contains(row));
-    Ok(first_clash(given, live.map(|row| (row, row))))
+    Ok(Met::of(given, live.map(|row| (row, row))))
 }
 
-/// The first of the key hashes `given` that clashes; costs and errors as for ids.
-pub(super) fn key_clash(
-    txn: &Transaction<'_>,
-    collection: &Collection,
-    given: &[u64],
-) -> Result<Option<Clash>> {
+/// What the key hashes `given` meet; costs and errors as for ids.
+pub(super) fn key_hashes_met(txn: &Transaction<'_>, collection: &Collection, given: &[u64]) -> Result<Met> {
     if collection.desc.has(FLAG_KEYS) {
-        return committed_clash(txn, collection, STREAM_KEY_HASHES, given);
+        let deleted = collection.deletions_as_of(txn.volume, txn)?;
+        return committed(txn, collection, STREAM_KEY_HASHES, given, &deleted);
     }
-    Ok(first_clash(given, std::iter::empty()))
+    Ok(Met::of(given, std::iter::empty()))
 }
 
-fn committed_clash(
+fn committed(
     txn: &Transaction<'_>,
     collection: &Collection,
     stream: &'static str,
     given: &[u64],
-) -> Result<Option<Clash>> {
-    let view = collection.view_exact(txn.volume, stream, collection.rows() * 8)?;
-    let deleted = collection.deletions(txn.volume)?;
+    deleted: &Deletions,
+) -> Result<Met> {
+    let view = collection.view_exact_as_of(txn.volume, txn, stream, collection.rows() * 8)?;
     let numbers = view.all()?.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b));
-    Ok(first_clash(given, numbers.zip(0..).filter(|&(_, row)| !deleted.contains(row))))
-}
-
-/// The first value of `given` that occurs before it there, or in `existing`, which are values with the rows that have them.
-fn first_clash(given: &[u64], existing: impl Iterator<Item = (u64, u64)>) -> Option<Clash> {
-    let mut sorted: Vec<(u64, u64)> = given.iter().copied().zip(0..).collect();
-    sorted.sort_unstable();
-    let twice = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-    let twice = twice.map(|pair| Clash { given: pair[1].1, taken: TakenBy::Given(pair[0].1) });
-    let filter = Filter::of(given);
-    let taken = existing.filter(|&(value, _)| filter.may_hold(value)).filter_map(|(value, row)| {
-        let at = sorted.partition_point(|&(v, _)| v < value);
-        let &(found, given) = sorted.get(at)?;
-        (found == value).then_some(Clash { given, taken: TakenBy::Row(row) })
-    });
-    twice.chain(taken).min_by_key(|clash| clash.given)
-}
-
-/// Says of most values that they are not in a set, by one bit: a collection has far more ids than an import brings, and a search
-/// among those brought would touch memory many times for each.
-struct Filter {
-    bits: Vec<u64>,
-    shift: u32,
-}
-
-impl Filter {
-    /// Bits for each value: one in sixteen other values passes.
-    const BITS_PER_VALUE: usize = 16;
-
-    fn of(values: &[u64]) -> Self {
-        let bits = values.len().saturating_mul(Self::BITS_PER_VALUE).next_power_of_two().max(64);
-        let mut filter = Self { bits: vec![0; bits / 64], shift: 64 - bits.trailing_zeros() };
-        for &value in values {
-            let bit = filter.bit(value);
-            filter.bits[bit / 64] |= 1 << (bit % 64);
-        }
-        filter
-    }
-
-    fn may_hold(&self, value: u64) -> bool {
-        let bit = self.bit(value);
-        self.bits[bit / 64] >> (bit % 64) & 1 == 1
-    }
-
-    /// Fibonacci hashing: ids are often neighbours.
-    fn bit(&self, value: u64) -> usize {
-        (value.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
-    }
+    Ok(Met::of(given, numbers.zip(0..).filter(|&(_, row)| !deleted.contains(row))))
 }
 
 #[cfg(test)]
@@ -113,7 +90,7 @@ mod tests {
     use super::*;
 
     fn clash(given: &[u64], existing: &[(u64, u64)]) -> Option<(u64, TakenBy)> {
-        first_clash(given, existing.iter().copied()).map(|clash| (clash.given, clash.taken))
+        Met::of(given, existing.iter().copied()).first().map(|clash| (clash.given, clash.taken))
     }
 
     #[test]
@@ -127,13 +104,8 @@ mod tests {
     }
 
     #[test]
-    fn among_many_values_no_clash_is_missed_and_none_is_made_up() {
-        let given: Vec<u64> = (0..5_000).map(|i| i * 3 + 1_000_000).collect();
-        let existing = |value| (0..20_000).map(|i| (i * 3 + 1, i)).chain([(value, 77)]);
-        assert_eq!(first_clash(&given, existing(1_000_001)), None);
-        for nth in [0, 4_321, 4_999] {
-            let found = first_clash(&given, existing(given[nth]));
-            assert_eq!(found, Some(Clash { given: nth as u64, taken: TakenBy::Row(77) }));
-        }
+    fn all_rows_that_are_met_are_found() {
+        let met = Met::of(&[4, 9, 2], [(2, 0), (3, 1), (4, 5)].into_iter());
+        assert_eq!((met.twice, met.taken), (None, vec![(2, 0), (0, 5)]));
     }
 }

@@ -31,7 +31,7 @@ const SPEC_MAX: u64 = 4096;
 pub struct IndexFiles {
     /// Its name.
     pub name: String,
-    /// Its parts by number; the rows they cover ascend with it.
+    /// Its parts by number; the rows they cover ascend with it. None after a compaction, until it is built again.
     pub parts: BTreeMap<u32, InodeNo>,
     /// The stream of its description.
     pub spec: Option<InodeNo>,
@@ -40,6 +40,11 @@ pub struct IndexFiles {
 }
 
 impl IndexFiles {
+    /// Whether it has no image: a compaction has dropped them.
+    pub fn is_unbuilt(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// The names of all its files.
     pub(super) fn names(&self) -> Vec<String> {
         let others = [(SPEC, self.spec), (CALIBRATION, self.calibration)];

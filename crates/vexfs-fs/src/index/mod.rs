@@ -17,6 +17,7 @@ mod verify;
 
 pub use build::{BuildOptions, Built, build, calibrate, extend, rebuild};
 pub use files::{IndexFiles, check_name, list};
+pub(crate) use remove::drop_images;
 pub use remove::remove;
 pub use stored::{Indexes, StoredIndex};
 pub use verify::verify;

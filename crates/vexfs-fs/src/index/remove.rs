@@ -35,3 +35,19 @@ pub fn remove(volume: &mut Volume, path: &str, name: &str) -> Result<u64> {
 pub(super) fn remove_files(txn: &mut Transaction<'_>, directory: InodeNo, files: &IndexFiles) -> Result<()> {
     files.names().iter().try_for_each(|name| txn.remove(directory, name.as_bytes()))
 }
+
+/// Removes the images of all indexes of `collection` and their calibrations, and leaves what they are to be built anew by.
+///
+/// # Errors
+/// [`FsError::Index`](crate::FsError::Index) for an index without a description.
+pub(crate) fn drop_images(txn: &mut Transaction<'_>, collection: &Collection) -> Result<()> {
+    let Some(directory) = collection.index_directory else { return Ok(()) };
+    for files in files::list(txn, collection)? {
+        if files.spec.is_none() {
+            let what = "its description is lost, so it could not be built again; drop it first";
+            return Err(problem(&collection.path, &files.name, what));
+        }
+        remove_files(txn, directory, &IndexFiles { spec: None, ..files })?;
+    }
+    Ok(())
+}

@@ -76,7 +76,7 @@ impl StoredIndex {
             parts.push(Part { number, view, header });
         }
         if parts.is_empty() {
-            return Err(bad("it has no part".to_owned()));
+            return Err(bad(format!("it is not built; vexfs-tune --index rebuild {} does it", files.name)));
         }
         let calibration = match files.calibration {
             Some(ino) => Some(volume.view(&inode::read(volume, ino)?)?),

@@ -10,11 +10,23 @@ use vexfs_format::codes::{DType, Metric};
 use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::append::{Appended, Appender, RowIds};
 use vexfs_fs::collection::create::CollectionSpec;
+use vexfs_fs::index::Progress;
 use vexfs_fs::mkfs::{self, DefaultCollection, MkfsOptions};
 use vexfs_fs::path::{LastLink, resolve};
 use vexfs_fs::{OpenOptions, Result, Volume};
 
 pub const UUID: [u8; 16] = *b"0123456789abcdef";
+
+/// Progress that nobody looks at.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn step(&self, _stage: &'static str, _done: u64, _total: u64) {}
+
+    fn is_interrupted(&self) -> bool {
+        false
+    }
+}
 
 /// mkfs options for a device of `bytes` bytes in blocks of `block_size`, with a collection of 8 dimensions.
 pub fn options(bytes: u64, block_size: u32) -> MkfsOptions {

@@ -10,7 +10,7 @@ use vexfs_fs::{FsError, Result, inode};
 
 use super::bytes;
 use super::tree::{Node, RowsOf, Tree};
-use crate::common::spec;
+use crate::common::{Silent, spec};
 
 /// One change. Paths are absolute.
 #[derive(Clone, Debug)]
@@ -26,6 +26,10 @@ pub enum Action {
     /// Adds rows in batches of so many.
     Append(String, Vec<usize>, Names, u64),
     DeleteRows(String, Vec<u64>),
+    /// Adds rows with these ids or keys in place of the rows that have them.
+    Upsert(String, Vec<String>, u64),
+    /// Writes the rows anew without those that are deleted.
+    Compact(String),
     /// Makes empty files with these numbers in their names.
     ManyNames(String, std::ops::Range<u32>),
     RemoveNames(String, Vec<u32>),
@@ -116,6 +120,19 @@ impl Action {
                 let ino = find(txn, path)?;
                 txn.delete_rows(path, ino, rows)?;
             }
+            Self::Upsert(path, names, seed) => {
+                let ino = find(txn, path)?;
+                let mut appender = Appender::open(txn, path, ino)?.replacing();
+                let rows = rows_of(appender.collection().dim(), names.len(), *seed);
+                let ids: Option<Vec<u64>> = names.iter().map(|name| name.parse().ok()).collect();
+                let ids = ids.as_deref().map_or(RowIds::Keys(names), RowIds::Ids);
+                appender.push(txn, &rows, ids)?;
+                appender.finish(txn)?;
+            }
+            Self::Compact(path) => {
+                let ino = find(txn, path)?;
+                txn.compact_rows(path, ino, &Silent)?;
+            }
             Self::ManyNames(dir, numbers) => {
                 for n in numbers.clone() {
                     let path = file_name(dir, n);
@@ -173,6 +190,14 @@ impl Action {
                 rows.deleted.extend(deleted.iter().filter(|&&row| row < count));
                 rows.live = count - rows.deleted.len() as u64;
             }
+            Self::Upsert(path, names, seed) => {
+                let Some(Node::Rows(rows)) = tree.get_mut(path) else { panic!("{path} is a collection") };
+                rows.upsert(names, *seed);
+            }
+            Self::Compact(path) => {
+                let Some(Node::Rows(rows)) = tree.get_mut(path) else { panic!("{path} is a collection") };
+                rows.compact();
+            }
             Self::ManyNames(dir, numbers) => {
                 tree.extend(numbers.clone().map(|n| (file_name(dir, n), Node::File(Vec::new()))));
             }
@@ -187,6 +212,31 @@ impl RowsOf {
     /// A collection as it is made.
     pub fn empty(dim: u32) -> Self {
         Self { dim, rows: Vec::new(), names: Vec::new(), deleted: Default::default(), live: 0, next_id: 0 }
+    }
+
+    /// The live rows with their names.
+    pub fn live_names(&self) -> impl Iterator<Item = (u64, &String)> {
+        (0..).zip(&self.names).filter(|(row, _)| !self.deleted.contains(row))
+    }
+
+    fn upsert(&mut self, names: &[String], seed: u64) {
+        let replaced: Vec<u64> =
+            self.live_names().filter(|(_, name)| names.contains(name)).map(|(row, _)| row).collect();
+        self.live += names.len() as u64 - replaced.len() as u64;
+        self.deleted.extend(replaced);
+        self.rows.extend(rows_of(self.dim as usize, names.len(), seed));
+        let most = names.iter().filter_map(|name| Some(name.parse::<u64>().ok()? + 1)).max();
+        self.next_id = most.map_or(self.next_id + names.len() as u64, |next| next.max(self.next_id));
+        self.names.extend(names.iter().cloned());
+    }
+
+    fn compact(&mut self) {
+        let width = self.dim as usize * 4;
+        let live: Vec<(u64, String)> = self.live_names().map(|(row, name)| (row, name.clone())).collect();
+        let bytes = |row: u64| &self.rows[row as usize * width..(row as usize + 1) * width];
+        self.rows = live.iter().flat_map(|(row, _)| bytes(*row).to_vec()).collect();
+        self.names = live.into_iter().map(|(_, name)| name).collect();
+        self.deleted.clear();
     }
 
     fn append(&mut self, batch: &Batch, names: Names) {
@@ -211,6 +261,11 @@ impl RowsOf {
     }
 }
 
+/// Finite floats: small integers of either sign.
+fn rows_of(dim: usize, count: usize, seed: u64) -> Vec<u8> {
+    bytes(seed, count * dim).into_iter().flat_map(|byte| f32::from(byte as i8).to_le_bytes()).collect()
+}
+
 /// Rows with ids and keys, of which the names in force say which are used.
 struct Batch {
     rows: Vec<u8>,
@@ -226,10 +281,8 @@ impl Batch {
         let mut all = Vec::new();
         for &count in batches {
             let numbers = done..done + count as u64;
-            // Finite floats: small integers of either sign.
-            let floats = bytes(seed ^ done, count * dim).into_iter().map(|byte| f32::from(byte as i8));
             all.push(Self {
-                rows: floats.flat_map(f32::to_le_bytes).collect(),
+                rows: rows_of(dim, count, seed ^ done),
                 ids: numbers.clone().map(|n| first_id + total - 1 - n).collect(),
                 keys: numbers.map(|n| format!("key-{seed}-{n}")).collect(),
             });

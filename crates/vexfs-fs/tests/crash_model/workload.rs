@@ -9,7 +9,11 @@ fn path(text: &str) -> String {
     text.to_owned()
 }
 
-/// Every kind of change at least once: imports with automatic ids, given ids and keys, half-filled last blocks, files made
+fn names(ids: &[u64]) -> Vec<String> {
+    ids.iter().map(u64::to_string).collect()
+}
+
+/// Every kind of change at least once: imports with automatic ids, given ids and keys, upserts and compactions, half-filled last blocks, files made
 /// and replaced, a directory that splits its blocks, moves, removals, deleted rows, an abandoned transaction, clean and
 /// unclean openings. The names of one commit and the commits together are enough to go round a journal of 256 blocks.
 pub fn story() -> Vec<Step> {
@@ -45,6 +49,17 @@ pub fn story() -> Vec<Step> {
         Step::Replay,
         Step::Commit(vec![Rename(path("/blob"), path("/README"))]),
         Step::Commit(vec![DeleteRows(path("/many/models/keyed"), vec![0, 1, 2])]),
+        Step::Commit(vec![Upsert(path("/vectors"), names(&[5_003, 7, 90_000, 5_001]), 15)]),
+        Step::Commit(vec![Upsert(
+            path("/many/models/keyed"),
+            vec![path("key-7-5"), path("key-6-0"), path("key-6-9")],
+            16,
+        )]),
+        Step::Commit(vec![Compact(path("/vectors"))]),
+        Step::Commit(vec![
+            Compact(path("/many/models/keyed")),
+            Append(path("/many/models/keyed"), vec![9], Names::Keys, 17),
+        ]),
         Step::Commit(vec![Remove(path("/long")), Remove(path("/README"))]),
         Step::Commit(vec![Write(path("/blob"), 150_000, 12)]),
     ];
@@ -121,7 +136,7 @@ fn random_action(random: &mut Random, tree: &Tree, next: &mut u64) -> Option<Act
         .filter(|path| path.matches('/').count() < 4 && random.below(2) == 0)
         .unwrap_or_default();
     let is_full = tree.len() > 60;
-    Some(match random.below(12) {
+    Some(match random.below(14) {
         0 if !is_full => Action::MakeDirectory(format!("{directory}/d{fresh}")),
         1 if !is_full => Action::MakeCollection(format!("{directory}/c{fresh}"), 1 + random.below(40) as u32),
         2 if !is_full => {
@@ -169,6 +184,18 @@ fn random_action(random: &mut Random, tree: &Tree, next: &mut u64) -> Option<Act
             let most = 12_000 / (u64::from(rows.dim) * 4);
             let batches = (0..=random.below(2)).map(|_| 1 + random.below(most) as usize).collect();
             Action::Append(target, batches, names, seed)
+        }
+        11 => Action::Compact(pick(random, |node| matches!(node, Node::Rows(_)))?),
+        12 => {
+            let target = pick(random, |node| matches!(node, Node::Rows(_)))?;
+            let Some(Node::Rows(rows)) = tree.get(&target) else { return None };
+            let names: Vec<String> = rows.live_names().map(|(_, name)| name.clone()).collect();
+            let some = names.into_iter().filter(|_| random.below(4) == 0).take(9);
+            let some: Vec<String> = some.collect();
+            if some.is_empty() {
+                return None;
+            }
+            Action::Upsert(target, some, seed)
         }
         _ => {
             let target = pick(random, |node| matches!(node, Node::Rows(_)))?;
