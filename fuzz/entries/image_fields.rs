@@ -287,6 +287,11 @@ impl Places {
         bytes
     }
 
+    /// The seed of the checksums.
+    pub(crate) fn seed(&self) -> Seed {
+        self.seed
+    }
+
     /// The value of a field, and its size in bytes; of long fields the first eight.
     pub(crate) fn value(&self, image: &MemDevice, place: usize, field: usize) -> (u64, usize) {
         let place = &self.all[place];

@@ -132,6 +132,9 @@ pub fn decode_index(entries: &[u8], count: usize, blocks: u64) -> Result<Vec<(u6
         if child == 0 || child >= blocks {
             return Err(("child", child, "a block of the device"));
         }
+        if logical >= SUMS_BASE * 2 {
+            return Err(("logical", logical, "a block of the data or the checksum range"));
+        }
         if children.last().is_some_and(|&(last, _)| last >= logical) {
             return Err(("logical", logical, "greater than that of the entry before it"));
         }

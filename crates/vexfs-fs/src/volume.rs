@@ -119,8 +119,12 @@ impl Volume {
     /// [`FsError::JournalDamaged`], device errors.
     pub fn open(dev: Arc<dyn Device>, options: &OpenOptions) -> Result<Self> {
         let (sb, mut report) = probe::find_superblock(&*dev, options)?;
-        probe::check_length(&*dev, &sb)?;
-        let log = match replay::scan(&*dev, &sb) {
+        let scanned = replay::scan(&*dev, &sb);
+        // The superblock in the log is the one in force.
+        if !scanned.as_ref().is_ok_and(|log| log.images.contains_key(&BlockNo(0))) {
+            probe::check_length(&*dev, &sb)?;
+        }
+        let log = match scanned {
             Ok(log) => log,
             Err(FsError::Corrupt(damage)) if options.write => {
                 return Err(FsError::JournalDamaged {

@@ -7,10 +7,16 @@
 
 #[path = "proofs/block_damage.rs"]
 mod block_damage;
+#[path = "proofs/crashes.rs"]
+mod crashes;
 #[path = "proofs/excuses.rs"]
 mod excuses;
 #[path = "proofs/field_damage.rs"]
 mod field_damage;
+#[path = "proofs/golden_damage.rs"]
+mod golden_damage;
+#[path = "proofs/mutated_images.rs"]
+mod mutated_images;
 #[path = "proofs/sample.rs"]
 mod sample;
 #[path = "proofs/totals.rs"]
@@ -22,11 +28,14 @@ mod verbs;
 #[path = "proofs/verdict.rs"]
 mod verdict;
 
+#[allow(dead_code)] // the tests of the check use the rest
+mod check_recipes;
 mod check_support;
 mod common;
+mod counting;
 mod crash_model;
 mod repair_support;
 
-#[path = "../../../fuzz/entries/image_fields.rs"]
-#[allow(dead_code)] // the fuzzer uses other parts
-mod fields;
+#[path = "../../../fuzz/entries/repair.rs"]
+mod fuzzed;
+use fuzzed::image::fields;

@@ -1,14 +1,15 @@
 //! The filesystem that the proofs damage: small, and with something of everything.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use vexfs_ann::index::Progress;
 use vexfs_device::{Device, MemDevice};
 use vexfs_format::InodeNo;
-use vexfs_fs::Volume;
 use vexfs_fs::collection::append::RowIds;
 use vexfs_fs::index::{self, BuildOptions};
 use vexfs_fs::path::{LastLink, resolve};
+use vexfs_fs::{OpenOptions, Volume};
 
 use crate::check_support::{filled, pattern};
 use crate::common::{append, open_rw, put_file, rows_f32};
@@ -107,6 +108,14 @@ impl Sample {
         let places = Places::of(&image);
         let logged = before.map(|before| before.differences(&tree)).unwrap_or_default();
         Self { name, image, tree, places, logged }
+    }
+
+    /// The index directory of a collection with all that is in it, and the collection, which holds its name.
+    pub fn index_of(&self, path: &str) -> BTreeSet<u64> {
+        let volume = Volume::open(Arc::new(self.image.fork()), &OpenOptions::default()).expect("sound");
+        let directory =
+            resolve(&volume, &format!("{path}/index"), LastLink::Keep).expect("an index").number().get();
+        self.tree.entries(directory).map(|(_, ino)| ino).chain([directory]).collect()
     }
 
     /// What damage of a structure of `owner` may change: the object, and where it describes rows, what else describes them. Their

@@ -40,6 +40,11 @@ impl Totals {
         *self.rows.entry(row.to_owned()).or_default().entry(column).or_default() += 1;
     }
 
+    /// Whether everything is tried.
+    pub fn is_all(&self) -> bool {
+        is_all()
+    }
+
     pub fn wrong(&mut self, text: String) {
         self.wrong.push(text);
     }

@@ -2,8 +2,8 @@
 
 use crate::crash_model::bytes;
 
-/// All values but the one it has, each once, with the verb that makes it.
-pub fn all(field: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+/// What a field becomes by each verb.
+pub fn every(field: &[u8]) -> [(&'static str, Vec<u8>); 8] {
     let flip = |bit: usize| {
         let mut bytes = field.to_vec();
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -18,7 +18,7 @@ pub fn all(field: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         bytes
     };
     let bits = field.len() * 8;
-    let values = [
+    [
         ("zeroes", vec![0; field.len()]),
         ("ones", vec![0xFF; field.len()]),
         ("first bit", flip(0)),
@@ -27,9 +27,13 @@ pub fn all(field: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("plus one", add(1)),
         ("minus one", add(u64::MAX)),
         ("random", bytes(field.len() as u64, field.len())),
-    ];
+    ]
+}
+
+/// All values but the one it has, each once, with the first verb that makes it.
+pub fn all(field: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let mut all: Vec<(&'static str, Vec<u8>)> = Vec::new();
-    for (verb, value) in values {
+    for (verb, value) in every(field) {
         if value != field && all.iter().all(|(_, other)| *other != value) {
             all.push((verb, value));
         }

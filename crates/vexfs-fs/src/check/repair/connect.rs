@@ -82,7 +82,7 @@ fn make_directory(txn: &mut Transaction<'_>, ino: InodeNo, permissions: u16) -> 
 /// lost+found: the one there is, with its name, or a new one.
 pub(super) fn lost_found(txn: &mut Transaction<'_>) -> Result<InodeNo> {
     let is_directory = |txn: &Transaction<'_>, ino| {
-        inode::read(txn, ino).is_ok_and(|inode| inode.kind() == InodeKind::Directory)
+        ino != InodeNo::ROOT && inode::read(txn, ino).is_ok_and(|inode| inode.kind() == InodeKind::Directory)
     };
     let mut ino = InodeNo(txn.sb.lost_found_inode.get());
     if !is_directory(txn, ino) {

@@ -16,14 +16,14 @@ use super::super::context::{Context, STREAMS};
 use super::super::extent_walk::Extents;
 use super::super::problem::{Fix, Problem};
 use super::super::table;
-use super::batch;
 use super::salvage::{Latest, Ring};
+use super::{batch, streams};
 use crate::alloc::BlockUse;
 use crate::error::{FsError, Result};
 use crate::extents::ExtentMap;
-use crate::inode;
 use crate::source::BlockSource;
 use crate::txn::transaction::Transaction;
+use crate::{dir, inode};
 
 /// What becomes different in a directory that is made anew.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,8 @@ pub(super) fn repair(ctx: &mut Context<'_>) -> Result<()> {
             changes.kinds.insert(retype.ino.get(), retype.kind);
             retypes.push(retype);
         } else if is_removed(problem) {
-            changes.removed.insert((problem.name.clone().unwrap_or_default(), problem.other.unwrap_or(0)));
+            let (name, other) = (problem.name.clone().unwrap_or_default(), problem.other.unwrap_or(0));
+            changes.removed.insert((first_is_wrong(ctx, problem).unwrap_or(name), other));
         }
     }
     for (&ino, changes) in &mut directories {
@@ -98,6 +99,24 @@ fn is_removed(problem: &Problem) -> bool {
         table::COLLECTION_ENTRY,
     ]
     .contains(&problem.kind)
+}
+
+/// Of two names that lead to one stream, the first one, if the length of the stream speaks for the second.
+fn first_is_wrong(ctx: &Context<'_>, problem: &Problem) -> Option<String> {
+    let (ino, stream) =
+        (problem.place.inode?, problem.other.filter(|_| problem.kind == table::ENTRY_SECOND)?);
+    let collection = &ctx.collections[ctx.collections.binary_search_by_key(&ino, |c| c.ino).ok()?];
+    let size = ctx.read_inode(stream)?.size.get();
+    let lengths = streams::lengths(&collection.desc);
+    let fits = |name: &str| {
+        let position = STREAMS.iter().position(|known| *known == name)?;
+        Some(lengths[position] == Some(size))
+    };
+    let entries = dir::list(&ctx.volume, &ctx.read_inode(ino)?).ok()?;
+    let second = problem.name.as_deref()?;
+    let names = entries.into_iter().filter(|entry| entry.inode.get() == stream);
+    let first = names.filter_map(|entry| String::from_utf8(entry.name).ok()).find(|name| name != second)?;
+    (fits(second) == Some(true) && fits(&first) == Some(false)).then_some(first)
 }
 
 /// The record that has to change where a stream lies outside of a collection, or a file where a stream should be.

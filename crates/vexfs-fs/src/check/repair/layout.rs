@@ -23,10 +23,15 @@ use crate::txn::transaction::Transaction;
 /// Brings a primary superblock with another layout than all of its backups in line with them. Returns whether it was one.
 pub(super) fn repair(ctx: &mut Context<'_>) -> Result<bool> {
     let accepted = ctx.reporter.accepted();
-    if !accepted.iter().any(|problem| problem.kind.fix == Fix::Layout) || raw::is_blocked(ctx) {
+    if !accepted.iter().any(|problem| problem.kind.fix == Fix::Layout) {
         return Ok(false);
     }
     let Some(right) = outvoted(ctx) else { return Ok(false) };
+    // A device that is too short for the wrong layout may be long enough for the right one.
+    let is_long_enough = probe::check_length(&*ctx.volume.dev, &right).is_ok();
+    if raw::is_blocked(ctx, |kind| kind == table::DEVICE_SHORT && is_long_enough) {
+        return Ok(false);
+    }
     let txn = right.txn.get();
     raw::write_primary(&ctx.volume, right, txn, ctx.volume.now_ns)?;
     let settled = ctx.reporter.take_accepted(&[Fix::Layout]);
@@ -71,7 +76,8 @@ fn outvoted(ctx: &Context<'_>) -> Option<Superblock> {
     let first = backups.first()?;
     let is_agreed = backups.iter().all(|copy| layout(copy) == layout(first));
     // A filesystem that was grown has more blocks than its backups knew.
-    let is_grown = sb.blocks.get() > first.blocks.get() && {
+    let is_there = probe::check_length(dev, &sb).is_ok();
+    let is_grown = is_there && sb.blocks.get() > first.blocks.get() && {
         let (mut now, was) = (layout(&sb), layout(first));
         now.0[1] = was.0[1];
         now == was

@@ -50,13 +50,16 @@ pub(super) fn repair(ctx: &mut Context<'_>, now_ns: u64) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether something was found, and not repaired, with which no transaction can be made.
-pub(super) fn is_blocked(ctx: &Context<'_>) -> bool {
+/// Whether something was found, and not repaired, with which no transaction can be made; kinds that `passes` are passed over.
+pub(super) fn is_blocked(ctx: &Context<'_>, passes: impl Fn(&Kind) -> bool) -> bool {
     let accepted = ctx.reporter.accepted();
     ctx.reporter.report.counts.keys().any(|&code| {
         let kind = table::ALL.iter().find(|kind| kind.code == code);
         let blocks = |kind: &&Kind| {
-            kind.code.pass == 0 && kind.preen == Preen::Stop && !matches!(kind.fix, Fix::Layout)
+            kind.code.pass == 0
+                && kind.preen == Preen::Stop
+                && !matches!(kind.fix, Fix::Layout)
+                && !passes(kind)
         };
         kind.is_some_and(blocks) && accepted.iter().all(|problem| problem.code() != code)
     })

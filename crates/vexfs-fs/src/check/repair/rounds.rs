@@ -155,7 +155,7 @@ impl Course<'_> {
     /// Makes the volume writable, if superblock and journal are sound.
     fn open_for_writing(&mut self, ctx: &mut Context<'_>) -> Result<()> {
         self.replayed = self.replayed.max(ctx.volume.report().replayed);
-        self.is_whole = !raw::is_blocked(ctx);
+        self.is_whole = !raw::is_blocked(ctx, |_| false);
         if self.is_whole {
             match ctx.volume.begin_repair(self.options.now_ns) {
                 Ok(()) => return Ok(()),

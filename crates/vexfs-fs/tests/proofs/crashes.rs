@@ -1,0 +1,140 @@
+//! Crashes in the middle of a repair, and of what other tools do: the next repair comes to the same end.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use vexfs_device::{CrashOptions, CrashStates, Device, MemDevice, Op, RecordDevice};
+use vexfs_fs::Volume;
+use vexfs_fs::check::repair::Mode;
+
+use crate::check_recipes::{Recipe, all};
+use crate::check_support::check_full;
+use crate::check_support::image::Image;
+use crate::common::open_rw;
+use crate::repair_support::{run as repair, touched};
+use crate::sample::{SAMPLES, build, delete};
+use crate::totals::{Totals, run, sample};
+use crate::tree::Tree;
+
+/// Damages in the short form, and crashes of one repair that are looked at.
+const FEW: usize = 14;
+const STATES: usize = 24;
+/// Epochs of up to four changes in every order; of longer ones a few.
+const CRASH: CrashOptions = CrashOptions { subset_limit: 16, samples: 2, seed: 1, sector: 512 };
+
+/// About [`STATES`] states from all over a log, with their place in it; all of them where everything is tried.
+fn states(base: &MemDevice, log: &[Op]) -> Vec<(MemDevice, Option<String>, String)> {
+    let keep = |state: vexfs_device::CrashState<'_>| {
+        (state.image, state.durable_mark.map(str::to_owned), state.description)
+    };
+    sample(CrashStates::new(base, log, CRASH).map(keep).collect(), STATES)
+}
+
+fn try_one(recipe: &Recipe, totals: &Mutex<Totals>) {
+    let image = Image::new();
+    let before = Tree::read(&(image.device.clone() as Arc<dyn Device>));
+    let sound = Image::new();
+    (recipe.damage)(&image);
+    // Sectors that cannot be read are another test's.
+    let base = image.device.inner().fork();
+    let device = Arc::new(RecordDevice::new(base.fork()));
+    let (_, told) = repair(device.clone(), Mode::Yes);
+    let mut changed: BTreeSet<u64> = touched(sound.volume(), &told.problems);
+    let whole: Arc<dyn Device> = device.clone();
+    let by_damage = before.losses(&Tree::read(&whole), &changed);
+    for (state, _, description) in states(&base, &device.take_log()) {
+        let device: Arc<dyn Device> = Arc::new(state);
+        let (report, told) = repair(device.clone(), Mode::Yes);
+        changed.extend(touched(sound.volume(), &told.problems));
+        let (second, problems) = check_full(device.clone());
+        let losses = before.losses(&Tree::read(&device), &changed);
+        // What the damage itself took away is not a loss of the crash.
+        let losses: String = losses.lines().filter(|line| !by_damage.contains(line)).collect();
+        let mut totals = totals.lock().expect("no case panics");
+        totals.count("fsck.vexfs -y", "crashes");
+        let story = format!("{}: {description}", recipe.story);
+        match report {
+            Err(error) => totals.wrong(format!("{story}: {error}\n")),
+            Ok(report) if !report.is_clean() => totals.wrong(format!("{story}: left {:?}\n", report.left)),
+            Ok(_) if !second.is_clean() => totals.wrong(format!("{story}: not silent: {}\n", problems[0])),
+            Ok(_) if !losses.is_empty() => totals.wrong(format!("{story}: {losses}\n")),
+            Ok(_) => totals.count("fsck.vexfs -y", "mended"),
+        }
+    }
+}
+
+#[test]
+fn a_repair_that_was_interrupted_is_made_again() {
+    let recipes = sample(all(), FEW);
+    run(&recipes, try_one).finish("crashes of a repair", &["crashes", "mended"]);
+}
+
+/// What tools do to a filesystem, each in transactions of its own.
+type Step = (&'static str, fn(&mut Volume));
+
+const STEPS: [Step; 6] = [
+    ("delete rows", |volume| delete(volume, "/ids", &[1, 2, 77])),
+    ("build an index", |volume| build(volume, "/vectors", "ivf,name=more")),
+    ("delete rows with keys", |volume| delete(volume, "/keys", &[0, 399])),
+    ("change the label", |volume| {
+        let mut txn = volume.begin().expect("begin");
+        txn.set_identity(Some("crashed"), Some([9; 16])).expect("identity");
+        txn.commit().expect("commit");
+    }),
+    ("rebuild an index", |volume| rebuild(volume, "/ids", "lists")),
+    ("drop an index", |volume| {
+        vexfs_fs::index::remove(volume, "/keys", "flat").expect("dropped");
+    }),
+];
+
+fn rebuild(volume: &mut Volume, path: &str, name: &str) {
+    vexfs_fs::index::remove(volume, path, name).expect("dropped");
+    build(volume, path, &format!("ivf,name={name}"));
+}
+
+#[test]
+fn a_crash_of_a_tool_leaves_what_it_acknowledged() {
+    let base = SAMPLES.clean.image.fork();
+    let device = Arc::new(RecordDevice::new(base.fork()));
+    let shared: Arc<dyn Device> = device.clone();
+    let mut volume = open_rw(&shared);
+    let mut trees = vec![SAMPLES.clean.tree.clone()];
+    for (_, step) in STEPS {
+        step(&mut volume);
+        trees.push(Tree::read(&(Arc::new(device.inner().fork()) as Arc<dyn Device>)));
+        device.mark((trees.len() - 1).to_string());
+    }
+    volume.close().expect("close");
+    let log = device.take_log();
+    let states = states(&base, &log);
+    assert!(states.len() >= STATES);
+    let totals = run(&states, |(state, mark, description), totals| {
+        let done = mark.as_ref().map_or(0, |mark| mark.parse::<usize>().expect("a number"));
+        let device: Arc<dyn Device> = Arc::new(state.fork());
+        let (report, told) = repair(device.clone(), Mode::Preen);
+        let (second, problems) = check_full(device.clone());
+        let after = Tree::read(&device);
+        let row = STEPS.get(done).map_or("close", |(name, _)| name);
+        let mut totals = totals.lock().expect("no case panics");
+        totals.count(row, "crashes");
+        // A step of several transactions may have come to one of them.
+        let is_known =
+            trees[done..trees.len().min(done + 2)].iter().any(|tree| tree.differences(&after).is_empty());
+        let is_between = row == "rebuild an index"
+            && trees[done].losses(&after, &SAMPLES.clean.index_of("/ids")).is_empty();
+        match report {
+            Err(error) => totals.wrong(format!("{row}: {description}: {error}\n")),
+            Ok(report) if !report.is_clean() => {
+                totals.wrong(format!("{row}: {description}: left: {}\n", told.text()));
+            }
+            Ok(_) if !second.is_clean() => {
+                totals.wrong(format!("{row}: {description}: not silent: {}\n", problems[0]));
+            }
+            Ok(_) if !is_known && !is_between => {
+                totals.wrong(format!("{row}: {description}: neither as before nor as after\n"));
+            }
+            Ok(_) => totals.count(row, "mended"),
+        }
+    });
+    totals.finish("crashes of tools", &["crashes", "mended"]);
+}
