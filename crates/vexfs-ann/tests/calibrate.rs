@@ -89,14 +89,52 @@ fn the_chosen_effort_keeps_the_promise_on_other_queries() {
             assert!((measured - share).abs() < slack, "k = {}: {share} gives {measured}", curve.k);
         }
     }
+    // A promise holds for 95 of 100 sets of queries: of 15, one may fall short, by as little as chance makes of 100 queries.
+    let mut short = Vec::new();
     for k in [1, 10, 30, 100, 150] {
         for target in [0.5, 0.7, 0.9] {
             let choice = calibration.choose(k, target).unwrap();
-            assert!(recall(rows, choice.effort, k) >= target, "k = {k}, {target}: {choice:?}");
+            let found = recall(rows, choice.effort, k);
+            assert!(found >= target - 0.05, "k = {k}, {target}: {found} by {choice:?}");
+            if found < target {
+                short.push((k, target, found));
+            }
         }
     }
+    assert!(short.len() <= 1, "{short:?}");
     // Not merely by always taking everything.
     assert!(calibration.choose(10, 0.5).unwrap().effort.effort < 750);
+}
+
+#[test]
+fn the_rows_that_are_far_from_their_neighbours_are_asked_for() {
+    // Two rows in three lie close together, every third far from all others; only the latter are found.
+    let mut values = floats(600 * 8, 6);
+    for (row, values) in values.chunks_exact_mut(8).enumerate() {
+        let (scale, place) = if row % 3 == 0 { (100.0, 1000.0) } else { (0.01, 0.0) };
+        values.iter_mut().for_each(|value| *value = *value * scale + place);
+    }
+    let bytes = stored(&values);
+    let rows = Vectors::new(&bytes, 8, DType::F32).unwrap();
+    let close: Vec<u64> = (0..600u64.div_ceil(64))
+        .map(|word| (0..64).fold(0, |bits, at| bits | u64::from((word * 64 + at) % 3 != 0) << at))
+        .collect();
+    let lonely = |search: &Search<'_>, range: Range<usize>, tops: &mut [TopK], _: &mut SearchStats| {
+        let mut scan = ExactScan::new(search.queries, search.k).unwrap();
+        scan.push(search.rows.rows(0..search.rows.len())?, 0, Some(&close));
+        for (hits, top) in scan.finish()[range].iter().zip(tops) {
+            hits.iter().for_each(|hit| _ = top.offer(hit.row, hit.distance));
+        }
+        Ok(())
+    };
+    let calibration =
+        measure(&sample(&rows, Metric::L2, None), &|k| efforts(k)[4..].to_vec(), &lonely).unwrap();
+    assert_eq!(calibration.queries, 150);
+    // Of the 300 that are drawn about 100 are lonely: a third of all, and two thirds of those that are asked for.
+    for curve in &calibration.curves {
+        let recall = curve.recall(&curve.points[0], calibration.queries);
+        assert!((0.55..0.8).contains(&recall), "k = {}: {recall}", curve.k);
+    }
 }
 
 #[test]
@@ -138,13 +176,17 @@ fn few_and_equal_rows_are_measured_as_far_as_they_go() {
         let bytes = stored(&vec![0.5; count * 3]);
         let rows = Vectors::new(&bytes, 3, DType::F32).unwrap();
         let calibration = measure(&sample(&rows, Metric::L2, None), &efforts, &lottery).unwrap();
-        assert_eq!(calibration.queries as usize, count);
+        assert_eq!(calibration.queries as usize, count.div_ceil(2));
         assert_eq!(
             calibration.curves.len(),
             [0, 1, 2].into_iter().filter(|&i| 10usize.pow(i) < count).count()
         );
         for curve in &calibration.curves {
-            assert_eq!(curve.points.last().unwrap().found, u64::from(curve.k) * count as u64, "{count}");
+            assert_eq!(
+                curve.points.last().unwrap().found,
+                u64::from(curve.k * calibration.queries),
+                "{count}"
+            );
         }
     }
 }

@@ -1,14 +1,12 @@
 //! What was counted, and the effort that follows from it.
 
+use std::f64::consts::SQRT_2;
 use std::ops::Range;
 
 use crate::index::Effort;
 
 /// One-sided 95 % quantile of the normal distribution: one calibration in twenty promises too much by chance.
 const CONFIDENCE: f64 = 1.645;
-
-/// How many times as many neighbours as of rows of the collection are expected to be missed of queries from elsewhere.
-const UNLIKE: f64 = 1.25;
 
 /// What one effort found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +52,8 @@ pub struct Choice {
     pub effort: Effort,
     /// Distances computed per query.
     pub distance_computations: f64,
+    /// Of these, those of full rows.
+    pub reranked: f64,
 }
 
 impl Calibration {
@@ -88,35 +88,54 @@ impl Curve {
         point.found as f64 / (f64::from(self.k) * f64::from(queries)).max(1.0)
     }
 
-    /// Recall that `point` exceeds on other rows of the collection, with a confidence of 95 %.
+    /// Recall that `point` exceeds, with a confidence of 95 %, on as many other queries from where these came: what can be promised.
+    ///
+    /// Both sets are samples, those queries as well as the ones that were measured, so that the difference of their means has twice
+    /// the variance of one. The more unevenly the misses are spread, the greater is the margin: where a few hard queries miss most,
+    /// other queries may well have more of them.
+    pub fn promised(&self, point: &Point, queries: u32) -> f64 {
+        let (mean, deviation) = self.estimate(point, queries);
+        (mean - CONFIDENCE * SQRT_2 * deviation).max(0.0)
+    }
+
+    /// Recall that `point` exceeds on average over all queries from where these came, with a confidence of 95 %.
     ///
     /// The bound is that of the normal approximation with one query added that found nothing: where every neighbour was
     /// found, as many queries as were measured cannot rule out that one in so many finds none. For k = 1 it agrees with
     /// Wilson's interval (Journal of the American Statistical Association 22, 1927) within 1 / queries.
     pub fn lower_bound(&self, point: &Point, queries: u32) -> f64 {
+        let (mean, deviation) = self.estimate(point, queries);
+        (mean - CONFIDENCE * deviation).max(0.0)
+    }
+
+    /// Mean of the recall of a query, one added that found nothing, and the deviation of that mean.
+    fn estimate(&self, point: &Point, queries: u32) -> (f64, f64) {
         let (k, count) = (f64::from(self.k), f64::from(queries) + 1.0);
         let mean = point.found as f64 / (k * count);
         let variance = (point.found_squared as f64 / (k * k * count) - mean * mean).max(0.0);
-        (mean - CONFIDENCE * (variance / (count - 1.0).max(1.0)).sqrt()).max(0.0)
+        (mean, (variance / (count - 1.0).max(1.0)).sqrt())
     }
 
     fn choose(&self, queries: u32, recall: f64) -> Option<Choice> {
-        let wanted = 1.0 - (1.0 - recall) / UNLIKE;
         // An effort is worth what the worst of the greater ones is: by chance the curve may fall.
         let mut worst = f64::INFINITY;
         let mut bounds: Vec<f64> = Vec::with_capacity(self.points.len());
         for point in self.points.iter().rev() {
-            worst = worst.min(self.lower_bound(point, queries));
+            worst = worst.min(self.promised(point, queries));
             bounds.push(worst);
         }
         bounds.reverse();
-        let enough = bounds.iter().position(|bound| *bound >= wanted)?;
-        let cost = |at: usize| Choice {
-            effort: self.points[at].effort,
-            distance_computations: self.points[at].distance_computations as f64 / f64::from(queries.max(1)),
+        let enough = bounds.iter().position(|bound| *bound >= recall)?;
+        let cost = |at: usize| {
+            let (point, queries) = (&self.points[at], f64::from(queries.max(1)));
+            Choice {
+                effort: point.effort,
+                distance_computations: point.distance_computations as f64 / queries,
+                reranked: point.reranked as f64 / queries,
+            }
         };
         let Some(before) = enough.checked_sub(1) else { return Some(cost(enough)) };
-        let along = (wanted - bounds[before]) / (bounds[enough] - bounds[before]);
+        let along = (recall - bounds[before]) / (bounds[enough] - bounds[before]);
         Some(cost(before).toward(&cost(enough), along))
     }
 }
@@ -128,14 +147,15 @@ impl Choice {
         if self.effort.effort > other.effort.effort || self.effort.rerank > other.effort.rerank {
             return *other;
         }
+        let on_the_way = |from: f64, to: f64| from + (to - from) * along;
         let between = |from: u32, to: u32| (from + (f64::from(to - from) * along).ceil() as u32).min(to);
         Self {
             effort: Effort {
                 effort: between(self.effort.effort, other.effort.effort),
                 rerank: between(self.effort.rerank, other.effort.rerank),
             },
-            distance_computations: self.distance_computations
-                + (other.distance_computations - self.distance_computations) * along,
+            distance_computations: on_the_way(self.distance_computations, other.distance_computations),
+            reranked: on_the_way(self.reranked, other.reranked),
         }
     }
 
@@ -144,6 +164,7 @@ impl Choice {
         Self {
             effort: Effort { effort: times(self.effort.effort), rerank: times(self.effort.rerank) },
             distance_computations: self.distance_computations * factor,
+            reranked: self.reranked * factor,
         }
     }
 }
@@ -197,6 +218,7 @@ mod tests {
         let curve = curve(10, &[(1, 0, 0.9), (2, 0, 0.97), (3, 0, 1.0)]);
         for point in &curve.points {
             assert!(curve.lower_bound(point, 1000) < curve.recall(point, 1000));
+            assert!(curve.promised(point, 1000) < curve.lower_bound(point, 1000));
         }
         let calibration = calibration(vec![curve]);
         assert_eq!(chosen(&calibration, 10, 0.97), Some((3, 0)));
@@ -206,10 +228,14 @@ mod tests {
     #[test]
     fn uneven_misses_promise_less_than_even_ones() {
         let mut curve = curve(10, &[(1, 0, 0.9)]);
-        let even = curve.lower_bound(&curve.points[0], 1000);
+        let even = curve.promised(&curve.points[0], 1000);
         // Nine in ten found everything, one in ten nothing.
         curve.points[0].found_squared = 900 * 100;
-        assert!(curve.lower_bound(&curve.points[0], 1000) < even - 0.01);
+        let uneven = curve.promised(&curve.points[0], 1000);
+        assert!(uneven < even - 0.01);
+        // And the fewer were asked, the less.
+        let tenth = Point { found: 900, found_squared: 90 * 100, ..curve.points[0] };
+        assert!(curve.promised(&tenth, 100) < uneven - 0.02);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Sample<'a> {
     pub excluded: Option<&'a [u64]>,
     /// Chooses the queries.
     pub seed: u64,
-    /// Queries to ask, [`DEFAULT_QUERIES`] unless there is a reason; fewer if there are fewer rows.
+    /// Queries to ask, [`DEFAULT_QUERIES`] unless there is a reason; half of the rows if there are fewer than twice as many.
     pub queries: usize,
     /// Asked now and then whether to stop.
     pub interrupted: &'a (dyn Fn() -> bool + Sync),
@@ -63,24 +63,30 @@ pub struct Sample<'a> {
 /// [`IndexError::Interrupted`].
 ///
 /// # Complexity
-/// queries · n · d for the truth, and for each k and effort the time of as many searches.
+/// 2 · queries · n · d for the truth, and for each k and effort the time of as many searches as there are queries.
 pub fn measure(
     sample: &Sample<'_>,
     efforts: &dyn Fn(usize) -> Vec<Effort>,
     search: &Answer<'_>,
 ) -> Result<Calibration, IndexError> {
-    let chosen = sample.choose();
+    let drawn = sample.choose();
+    let others = sample.live().saturating_sub(1);
+    let ks: Vec<usize> = CALIBRATED_K.into_iter().filter(|&k| k as u64 <= others).collect();
+    let truth = match ks.last() {
+        Some(most) => sample.truth(&sample.queries_of(&drawn)?, &drawn, *most)?,
+        None => Vec::new(),
+    };
+    let (chosen, truth) = sample.farther(&drawn, truth)?;
     let mut calibration = Calibration {
         queries: chosen.len() as u32,
         seed: sample.seed,
         rows: sample.first_row..sample.end_row,
         curves: Vec::new(),
     };
-    let queries = sample.queries_of(&chosen)?;
-    let others = sample.live().saturating_sub(1);
-    let ks: Vec<usize> = CALIBRATED_K.into_iter().filter(|&k| k as u64 <= others).collect();
-    let Some(most) = ks.last() else { return Ok(calibration) };
-    let truth = sample.truth(&queries, &chosen, *most)?;
+    if ks.is_empty() {
+        return Ok(calibration);
+    }
+    let queries = sample.queries_of(&chosen)?.of_rows(&chosen).map_err(IndexError::source)?;
     for k in ks {
         let mut curve = Curve { k: k as u32, points: Vec::new() };
         for effort in efforts(k) {
@@ -116,12 +122,41 @@ impl Sample<'_> {
         (self.first_row..self.end_row).filter(|row| self.is_live(*row)).count() as u64
     }
 
-    /// The rows that are queries, ascending.
+    /// The rows that queries are taken from, ascending: twice as many, as far as there are.
     fn choose(&self) -> Vec<u64> {
-        let picks = Random::new(self.seed, STREAM).sample(self.live(), self.queries.min(u32::MAX as usize));
+        let count = self.queries.min(u32::MAX as usize / 2) * 2;
+        let picks = Random::new(self.seed, STREAM).sample(self.live(), count);
         let live = (self.first_row..self.end_row).filter(|row| self.is_live(*row));
         let mut picks = picks.into_iter().peekable();
         live.zip(0u64..).filter_map(|(row, at)| picks.next_if_eq(&at).map(|_| row)).collect()
+    }
+
+    /// The half of `drawn` whose neighbours are the farther, in the order of the rows, and their neighbours.
+    ///
+    /// Rows have each other for neighbours; queries come from elsewhere, and as a rule from farther away, where neighbours are
+    /// harder to find. What is promised to them is what the farther half of the rows finds. Products depend on the size of a query and
+    /// neighbours do not, so that they are compared as if all queries had the same.
+    fn farther(
+        &self,
+        drawn: &[u64],
+        truth: Vec<Vec<Neighbor>>,
+    ) -> Result<(Vec<u64>, Vec<Vec<Neighbor>>), IndexError> {
+        let count = drawn.len().div_ceil(2);
+        if truth.is_empty() {
+            return Ok((drawn[..count].to_vec(), truth));
+        }
+        let queries = self.queries_of(drawn)?;
+        let distance = |at: usize| {
+            let farthest = truth[at].last().map_or(0.0, |hit| hit.distance);
+            let size = if self.metric == Metric::InnerProduct { queries.norm(at).sqrt() } else { 1.0 };
+            if size > 0.0 { farthest / size } else { 0.0 }
+        };
+        let mut order: Vec<(f64, usize)> = (0..drawn.len()).map(|at| (distance(at), at)).collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut is_kept = vec![false; drawn.len()];
+        order[..count].iter().for_each(|&(_, at)| is_kept[at] = true);
+        let pairs = drawn.iter().copied().zip(truth).zip(is_kept);
+        Ok(pairs.filter_map(|(pair, is_kept)| is_kept.then_some(pair)).unzip())
     }
 
     fn queries_of(&self, chosen: &[u64]) -> Result<Queries, IndexError> {

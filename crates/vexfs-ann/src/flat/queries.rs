@@ -33,6 +33,8 @@ pub struct Queries {
     bits: Vec<u8>,
     /// For the tile, once it is asked for.
     coded: OnceLock<CodedQueries>,
+    /// The row that each query is, if they are rows.
+    own: Vec<u64>,
 }
 
 /// Fewest queries for which coding a row costs less than looking at it once per query: between 6 and 8 on Zen 3, for f32
@@ -110,6 +112,25 @@ impl Queries {
         Ok(queries)
     }
 
+    /// Says that query i is row `rows[i]` of the collection that is searched: an index is then to find what it would find if that
+    /// row were not in it, besides the row itself, which it may find.
+    ///
+    /// # Errors
+    /// [`AnnError::Shape`] unless there is a row for each query.
+    pub fn of_rows(mut self, rows: &[u64]) -> Result<Self, AnnError> {
+        if rows.len() != self.count {
+            return Err(AnnError::Shape { len: rows.len(), per_vector: 1, unit: "rows" });
+        }
+        self.own = rows.to_vec();
+        Ok(self)
+    }
+
+    /// The row that query `index` is, if that was said.
+    #[inline]
+    pub(crate) fn own(&self, index: usize) -> Option<u64> {
+        self.own.get(index).copied()
+    }
+
     fn empty(metric: Metric, dtype: DType, dim: usize, count: usize) -> Self {
         Self {
             metric,
@@ -123,6 +144,7 @@ impl Queries {
             whole: Vec::new(),
             bits: Vec::new(),
             coded: OnceLock::new(),
+            own: Vec::new(),
         }
     }
 

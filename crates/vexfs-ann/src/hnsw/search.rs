@@ -17,7 +17,7 @@ use super::beam::{self, Beam, Key, Met};
 use super::open::Hnsw;
 use super::params::Codes;
 use super::query::{CodedQuery, Form};
-use super::record::Layer;
+use super::record::{Head, Layer};
 use crate::index::{IndexError, Search, SearchStats};
 use crate::simd::bits::BitQuery;
 use crate::simd::{Job, Level, Simd};
@@ -97,7 +97,9 @@ struct Plan {
 
 impl Plan {
     fn new(index: &Hnsw<'_>, search: &Search<'_>, share: f64) -> Self {
-        let rerank = (search.effort.rerank as usize).max(search.k);
+        // A query that is a row asks for one more, the row itself, which the walk leaves out.
+        let k = search.k.saturating_sub(usize::from(search.queries.own(0).is_some()));
+        let rerank = (search.effort.rerank as usize).max(k);
         let ef = (search.effort.effort as usize).max(rerank);
         let nodes = index.header.indexed as f64;
         let hops = ef as f64 / share.max(1.0 / nodes);
@@ -184,7 +186,8 @@ fn walk(
         Form::Numbers(coded, index.params.codes == Codes::Sq4)
     };
     ahead.clear();
-    let walk = Walk { index, search, plan, form, met, beam, ahead, starts, fresh, stats };
+    let own = search.queries.own(query);
+    let walk = Walk { index, search, plan, form, own, met, beam, ahead, starts, fresh, stats };
     let is_done = Level::best().run(walk)?;
     if !is_done {
         return Ok(false);
@@ -206,6 +209,8 @@ struct Walk<'a, 'i, 's> {
     search: &'a Search<'s>,
     plan: &'a Plan,
     form: Form<'a>,
+    /// The row that the query is: the walk passes it by, as that of any other query would have to.
+    own: Option<u64>,
     met: &'a mut Met,
     beam: &'a mut Beam,
     ahead: &'a mut BinaryHeap<Reverse<Key>>,
@@ -223,8 +228,8 @@ impl Job for Walk<'_, '_, '_> {
         let is_product = self.index.header.metric == Metric::InnerProduct;
         let beamed = layers.len().min(1 + usize::from(is_product));
         let mut node = 0;
-        for layer in layers[beamed..].iter().rev() {
-            node = self.descend(simd, layer, node)?;
+        for level in (beamed..layers.len()).rev() {
+            node = self.descend(simd, level, node)?;
         }
         let lowest = layers[beamed - 1];
         self.stats.distance_computations += 1;
@@ -235,7 +240,7 @@ impl Job for Walk<'_, '_, '_> {
             // The largest products are often with rows that are large and far from each other.
             self.beam.reset(self.plan.rerank);
             self.met.reset(lowest.nodes());
-            self.plain(simd, &lowest)?;
+            self.plain(simd, beamed - 1)?;
             self.starts.clear();
             for key in self.beam.keys() {
                 let below = lowest.row(beam::node(*key))?.0.below.get();
@@ -244,14 +249,26 @@ impl Job for Walk<'_, '_, '_> {
         }
         self.beam.reset(self.plan.ef);
         self.met.reset(layers[0].nodes());
-        if self.plan.is_filtered { self.filtered(simd, &layers[0]) } else { self.plain(simd, &layers[0]) }
+        if self.plan.is_filtered { self.filtered(simd) } else { self.plain(simd, 0) }
     }
 }
 
 impl Walk<'_, '_, '_> {
+    /// Whether a node of `level` is the query itself.
+    #[inline(always)]
+    fn is_own(&self, level: usize, head: &Head) -> Result<bool, IndexError> {
+        let Some(own) = self.own else { return Ok(false) };
+        let mut number = head.below.get();
+        for layer in self.index.layers[..level].iter().rev() {
+            number = layer.row(number)?.0.below.get();
+        }
+        Ok(self.index.header.rows.start.saturating_add(u64::from(number)) == own)
+    }
+
     /// The node on the layer below of the one that is nearest, as far as going nearer step by step finds it.
     #[inline(always)]
-    fn descend<S: Simd>(&mut self, simd: S, layer: &Layer<'_>, start: u32) -> Result<u32, IndexError> {
+    fn descend<S: Simd>(&mut self, simd: S, level: usize, start: u32) -> Result<u32, IndexError> {
+        let layer = &self.index.layers[level];
         let (mut head, codes) = layer.row(start)?;
         let mut best = beam::key(self.form.estimate(simd, head, codes), start);
         self.stats.distance_computations += 1;
@@ -266,7 +283,7 @@ impl Walk<'_, '_, '_> {
                 let key = beam::key(self.form.estimate(simd, other, codes), link.get());
                 self.stats.distance_computations += 1;
                 // Strictly nearer each time: this ends, whatever the links.
-                if key < best {
+                if key < best && !self.is_own(level, other)? {
                     (best, head) = (key, other);
                 }
             }
@@ -293,7 +310,8 @@ impl Walk<'_, '_, '_> {
 
     /// The walk from the starts on a layer all of whose nodes may be found.
     #[inline(always)]
-    fn plain<S: Simd>(&mut self, simd: S, layer: &Layer<'_>) -> Result<bool, IndexError> {
+    fn plain<S: Simd>(&mut self, simd: S, level: usize) -> Result<bool, IndexError> {
+        let layer = &self.index.layers[level];
         for &start in self.starts.iter() {
             self.met.insert(beam::node(start));
             self.beam.insert(start);
@@ -304,7 +322,9 @@ impl Walk<'_, '_, '_> {
             self.gather(simd, layer, node)?;
             for &link in self.fresh.iter() {
                 let (head, codes) = layer.row(link)?;
-                self.beam.insert(beam::key(self.form.estimate(simd, head, codes), link));
+                if !self.is_own(level, head)? {
+                    self.beam.insert(beam::key(self.form.estimate(simd, head, codes), link));
+                }
             }
             if let Some(next) = self.beam.peek() {
                 layer.link_lines(next, |line| simd.prefetch(line));
@@ -315,7 +335,8 @@ impl Walk<'_, '_, '_> {
 
     /// The walk on layer 0 if some rows may not be found: the beam keeps only those that may. False without patience.
     #[inline(always)]
-    fn filtered<S: Simd>(&mut self, simd: S, layer: &Layer<'_>) -> Result<bool, IndexError> {
+    fn filtered<S: Simd>(&mut self, simd: S) -> Result<bool, IndexError> {
+        let layer = &self.index.layers[0];
         for at in 0..self.starts.len() {
             let start = self.starts[at];
             self.met.insert(beam::node(start));
@@ -335,7 +356,9 @@ impl Walk<'_, '_, '_> {
                 let link = self.fresh[at];
                 let (head, codes) = layer.row(link)?;
                 let key = beam::key(self.form.estimate(simd, head, codes), link);
-                self.consider(key, head.below.get());
+                if !self.is_own(0, head)? {
+                    self.consider(key, head.below.get());
+                }
             }
         }
         Ok(true)

@@ -5,4 +5,5 @@ mod data;
 mod edges;
 mod excluded;
 mod hostile;
+mod own;
 mod recall;
