@@ -5,26 +5,15 @@ use std::time::Instant;
 use vexfs_cli::index::{BuiltIndex, IndexProgress, explain};
 use vexfs_cli::size::format_size;
 use vexfs_cli::{Report, memory};
-use vexfs_fs::collection::Collection;
-use vexfs_fs::index::{self, BuildOptions, IndexRequest};
-use vexfs_fs::{FsError, Volume};
+use vexfs_fs::Volume;
+use vexfs_fs::index::{self, BuildOptions, Expected, IndexRequest};
 
 use crate::args::Args;
 use crate::rows::UNTOUCHED;
 
-/// Refuses indexes that cannot be, as far as an existing collection tells, before anything is stored.
-pub(crate) fn check(args: &Args, volume: &mut Volume) -> anyhow::Result<()> {
-    let path = args.collection.name();
-    match Collection::open(volume, path) {
-        Err(FsError::NotFound { .. }) => return Ok(()),
-        other => other.map(drop)?,
-    }
-    let silent = Report::silent("vexfs-import");
-    let progress = IndexProgress::new(&silent);
-    let options = BuildOptions { dry_run: true, ..options(args, &progress) };
-    args.index
-        .iter()
-        .try_for_each(|request| explain(index::build(volume, path, request, &options), UNTOUCHED).map(drop))
+/// Refuses indexes that cannot be built one after the other, before anything is stored.
+pub(crate) fn check(args: &Args, mut expected: Expected) -> anyhow::Result<()> {
+    args.index.iter().try_for_each(|request| explain(expected.add(request), UNTOUCHED).map(drop))
 }
 
 /// Builds one index over all rows of the collection.

@@ -75,7 +75,6 @@ impl Imported {
     /// Imports everything; what is counted is stored, also when an error follows.
     fn work(&mut self, args: &Args, volume: &mut Volume, report: &Report) -> anyhow::Result<()> {
         if !args.vectors.is_empty() {
-            indexes::check(args, volume)?;
             let added = rows::import(args, volume, report)?;
             (self.rows, self.bytes, self.replaced) = (added.rows, added.bytes, added.replaced);
         }

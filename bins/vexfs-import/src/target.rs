@@ -7,9 +7,10 @@ use vexfs_cli::args::{DEFAULT_COLLECTION, metric_for};
 use vexfs_cli::{Usage, WithHint};
 use vexfs_format::InodeNo;
 use vexfs_format::codes::{DType, InodeKind};
-use vexfs_format::collection::{DIM_MAX, FLAG_NORMALIZED};
+use vexfs_format::collection::DIM_MAX;
 use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::create::CollectionSpec;
+use vexfs_fs::index::Expected;
 use vexfs_fs::path::{LastLink, resolve, split_last};
 use vexfs_fs::{FsError, Volume};
 use vexfs_io::{ElementType, OpenOptions, RowSource, TargetType};
@@ -18,8 +19,8 @@ use crate::ahead::wait_for;
 use crate::args::Args;
 use crate::identity::Identities;
 use crate::rows::UNTOUCHED;
-use crate::shown;
 use crate::slabs::Input;
+use crate::{indexes, shown};
 
 /// The collection that the rows go to.
 #[derive(Clone, Debug)]
@@ -45,12 +46,8 @@ impl Target {
         let mut sources = Vec::new();
         let target = match Collection::open(volume, name) {
             Ok(collection) => {
-                let spec = CollectionSpec {
-                    dim: collection.desc.dim.get(),
-                    dtype: collection.desc.dtype(),
-                    metric: collection.desc.metric(),
-                    normalized: collection.desc.has(FLAG_NORMALIZED),
-                };
+                let spec = collection.spec();
+                indexes::check(args, Expected::of(volume, &collection)?)?;
                 agrees("--dtype", args.dtype, spec.dtype, name)?;
                 agrees("--metric", args.metric, spec.metric, name)?;
                 let place = Place::Existing(collection.inode.number());
@@ -61,6 +58,7 @@ impl Target {
                 let first = paths.next().ok_or_else(|| Usage::new("no file of vectors"))?;
                 let source = open_file(args, first, args.dtype.map(target_type))?;
                 let spec = spec_of(args, first, &*source)?;
+                indexes::check(args, Expected::of_new(name, spec))?;
                 sources.push((shown(first).into(), source));
                 Self { spec, place, rows: None }
             }

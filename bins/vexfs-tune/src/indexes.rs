@@ -8,7 +8,7 @@ use vexfs_cli::size::format_size;
 use vexfs_cli::{Interrupted, Report, memory, signals};
 use vexfs_fs::Volume;
 use vexfs_fs::collection::Collection;
-use vexfs_fs::index::{self, BuildOptions, Built, IndexRequest};
+use vexfs_fs::index::{self, BuildOptions, Built, Expected, IndexRequest};
 
 use crate::args::{Args, IndexAction, Which};
 
@@ -38,6 +38,26 @@ pub(crate) struct Worker<'a> {
     pub(crate) volume: &'a mut Volume,
     pub(crate) report: &'a Report,
     pub(crate) done: Vec<Done>,
+}
+
+/// Refuses actions that cannot be done one after the other, before the first is begun.
+pub(crate) fn check(args: &Args, volume: &Volume, actions: &[IndexAction]) -> anyhow::Result<()> {
+    if actions.is_empty() {
+        return Ok(());
+    }
+    let collection = Collection::open(volume, args.collection.name())?;
+    let mut expected = Expected::of(volume, &collection)?;
+    actions.iter().try_for_each(|action| {
+        let possible = match action {
+            IndexAction::Add(request) => expected.add(request).map(drop),
+            IndexAction::Drop(name) => expected.remove(name),
+            IndexAction::Rebuild(Which::Named(name)) | IndexAction::Extend(Which::Named(name)) => {
+                expected.find(name)
+            }
+            IndexAction::Rebuild(Which::All) | IndexAction::Extend(Which::All) => Ok(()),
+        };
+        explain(possible, "nothing was changed")
+    })
 }
 
 impl Worker<'_> {
@@ -127,7 +147,6 @@ impl Worker<'_> {
     }
 
     fn drop(&mut self, name: &str) -> anyhow::Result<()> {
-        self.named(&Which::Named(name.to_owned()))?;
         if self.args.dry_run {
             self.report.message(format!("would drop index {name}"));
         } else {

@@ -10,7 +10,7 @@ use crate::delete::{self, Deleted};
 use crate::identity::{self, Identity};
 use crate::indexes::{Done, Worker};
 use crate::list::Listing;
-use crate::{simd, undo};
+use crate::{indexes, simd, undo};
 
 const SCHEMA: Schema = Schema::new("vexfs-tune", 1);
 
@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     } else {
         volume::open_for_reading(&device, &report)?
     };
+    indexes::check(args, &volume, &actions)?;
     let identity = identity::change(args, &mut volume, &report)?;
     let deleted = args.delete_ids.as_deref();
     let deleted = deleted.map(|file| delete::delete(args, &mut volume, &report, file)).transpose()?;

@@ -20,7 +20,7 @@ pub use spec::{IndexSpec, Kind, Options, SpecError};
 
 use std::ops::Range;
 
-use crate::{Queries, TopK, flat, hnsw, lists, lsh};
+use crate::{DType, Metric, Queries, TopK, Vectors, flat, hnsw, lists, lsh};
 use image::{Header, Image};
 
 /// How hard a search tries. What the numbers count is the kind's business; more is slower and finds more.
@@ -180,11 +180,41 @@ impl Build<'_> {
     }
 }
 
+/// Makes sure that there can be an index of `spec` over rows of `dim` elements of `dtype`, compared by `metric`: everything that is
+/// to be known before there are rows.
+///
+/// # Errors
+/// [`IndexError::Spec`] for parameters that the kind does not have or that do not fit the rows; [`IndexError::Mismatch`] for a
+/// metric or element type that the kind cannot index.
+pub fn check(spec: &IndexSpec, dim: usize, dtype: DType, metric: Metric) -> Result<(), IndexError> {
+    struct Silent;
+    impl Progress for Silent {
+        fn step(&self, _: &'static str, _: u64, _: u64) {}
+        fn is_interrupted(&self) -> bool {
+            false
+        }
+    }
+    let rows = Vectors::new(&[], dim, dtype).map_err(|e| IndexError::Mismatch(e.to_string()))?;
+    let build = Build {
+        rows: &rows,
+        metric,
+        first_row: 0,
+        end_row: 0,
+        excluded: None,
+        generation: 0,
+        seed: 0,
+        memory: 0,
+        progress: &Silent,
+    };
+    rows_within_memory(spec, &build).map(drop)
+}
+
 /// How many rows from [`Build::first_row`] on one image of `spec` can cover within [`Build::memory`]; at least 1.
 ///
 /// # Errors
-/// [`IndexError::Spec`] for parameters that the kind does not have or that do not fit the rows.
+/// Those of [`check`].
 pub fn rows_within_memory(spec: &IndexSpec, build: &Build<'_>) -> Result<u64, IndexError> {
+    check_metric(spec.kind, build)?;
     match spec.kind {
         Kind::Flat => flat::kind::rows_within_memory(spec, build),
         Kind::Hnsw => hnsw::rows_within_memory(spec, build),
@@ -196,15 +226,25 @@ pub fn rows_within_memory(spec: &IndexSpec, build: &Build<'_>) -> Result<u64, In
 /// Builds an index over [`Build::first_row`] .. [`Build::end_row`] and writes its image to `out`.
 ///
 /// # Errors
-/// [`IndexError::Spec`] as [`rows_within_memory`]; [`IndexError::Mismatch`] for a metric or element type that the kind cannot
-/// index; those of the rows; [`IndexError::Output`]; [`IndexError::Interrupted`]. What was written is then to be thrown away.
+/// Those of [`check`] and of the rows; [`IndexError::Output`]; [`IndexError::Interrupted`]. What was written is then to be thrown
+/// away.
 pub fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn std::io::Write) -> Result<(), IndexError> {
+    check_metric(spec.kind, build)?;
     match spec.kind {
         Kind::Flat => flat::kind::build(spec, build, out),
         Kind::Hnsw => hnsw::build(spec, build, out),
         Kind::Ivf | Kind::Pq | Kind::IvfPq => lists::build(spec, build, out),
         Kind::Lsh => lsh::build(spec, build, out),
     }
+}
+
+/// Makes sure that rows of this type are compared by this metric at all.
+fn check_metric(kind: Kind, build: &Build<'_>) -> Result<(), IndexError> {
+    let (dtype, metric) = (build.rows.dtype(), build.metric);
+    if metric.accepts(dtype) {
+        return Ok(());
+    }
+    Err(IndexError::Mismatch(format!("{kind} cannot index {dtype} rows by {metric}")))
 }
 
 /// Opens an image: O(1), nothing but its trailer and what the kind keeps beside it is read.

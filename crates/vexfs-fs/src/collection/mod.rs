@@ -16,12 +16,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use vexfs_format::codes::InodeKind;
 use vexfs_format::collection::{
-    CollectionDesc, FLAG_IDS, FLAG_KEYS, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_ROW_SUMS,
-    STREAM_VECTORS,
+    CollectionDesc, FLAG_IDS, FLAG_KEYS, FLAG_NORMALIZED, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES,
+    STREAM_ROW_SUMS, STREAM_VECTORS,
 };
 use vexfs_format::inode::Inode;
 use vexfs_format::{BlockNo, InodeNo, sums};
 
+use self::create::CollectionSpec;
 use crate::dir;
 use crate::error::{FsError, Result};
 use crate::extents::ExtentMap;
@@ -91,6 +92,16 @@ impl Collection {
     /// Dimension of the vectors.
     pub fn dim(&self) -> usize {
         self.desc.dim.get() as usize
+    }
+
+    /// What it is made of.
+    pub fn spec(&self) -> CollectionSpec {
+        CollectionSpec {
+            dim: self.desc.dim.get(),
+            dtype: self.desc.dtype(),
+            metric: self.desc.metric(),
+            normalized: self.desc.has(FLAG_NORMALIZED),
+        }
     }
 
     /// Names of the streams.

@@ -10,12 +10,13 @@ use vexfs_ann::index::{IndexSpec, Progress};
 use vexfs_format::InodeNo;
 use vexfs_format::codes::InodeKind;
 
-use super::files::{self, IndexFiles, check_name};
+use super::IndexRequest;
+use super::expected::Expected;
+use super::files::{self, IndexFiles};
 use super::parts::Source;
 pub use super::parts::WrittenPart;
 use super::remove::remove_files;
 use super::stored::StoredIndex;
-use super::{IndexRequest, problem};
 use crate::collection::{Collection, INDEX_DIRECTORY};
 use crate::error::Result;
 use crate::txn::transaction::Transaction;
@@ -75,8 +76,7 @@ pub fn build(
 ) -> Result<Built> {
     let collection = Collection::open(volume, path)?;
     collection.desc.features().check_writable()?;
-    let taken = files::list(volume, &collection)?;
-    let name = free_name(&collection, request, &taken)?;
+    let name = Expected::of(volume, &collection)?.add(request)?;
     let source = open_source(volume, &collection, (&name, &request.spec), options)?;
     if options.dry_run {
         let parts = source.plan_parts(0..source.len(), options.progress)?;
@@ -229,26 +229,6 @@ fn index_directory(txn: &mut Transaction<'_>, collection: &Collection) -> Result
         None => {
             let (parent, name) = (collection.inode.number(), INDEX_DIRECTORY.as_bytes());
             Ok(txn.create(parent, name, InodeKind::Directory, 0o755)?.number())
-        }
-    }
-}
-
-/// The name that was asked for, or one made of the kind.
-fn free_name(collection: &Collection, request: &IndexRequest, taken: &[IndexFiles]) -> Result<String> {
-    let is_free = |name: &str| taken.iter().all(|files| files.name != name);
-    let kind = request.spec.kind.name();
-    match &request.name {
-        Some(name) => {
-            check_name(name)?;
-            if !is_free(name) {
-                return Err(problem(&collection.path, name, "exists already"));
-            }
-            Ok(name.clone())
-        }
-        None if is_free(kind) => Ok(kind.to_owned()),
-        None => {
-            let numbered = (2_u32..).map(|n| format!("{kind}-{n}")).find(|name| is_free(name));
-            numbered.ok_or_else(|| problem(&collection.path, kind, "exists already"))
         }
     }
 }

@@ -127,10 +127,16 @@ pub fn list(src: &(impl BlockSource + ?Sized), collection: &Collection) -> Resul
 /// [`FsError::Index`] if there is no such index; those of [`list`].
 pub fn find(src: &(impl BlockSource + ?Sized), collection: &Collection, name: &str) -> Result<IndexFiles> {
     let all = list(src, collection)?;
-    let names: Vec<_> = all.iter().map(|files| files.name.as_str()).collect();
-    let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    let missing = || problem(&collection.path, name, format!("there is no such index; there are: {there}"));
+    let names = all.iter().map(|files| files.name.as_str());
+    let missing = || missing(&collection.path, name, names);
     all.iter().find(|files| files.name == name).cloned().ok_or_else(missing)
+}
+
+/// That there is no index `name` among `names`.
+pub(super) fn missing<'n>(path: &str, name: &str, names: impl Iterator<Item = &'n str>) -> FsError {
+    let names: Vec<_> = names.collect();
+    let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    problem(path, name, format!("there is no such index; there are: {there}"))
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! Indexes of collections: images on the device that shorten a search, built, opened and removed here.
 //!
 //! An index is a name and one or more **parts**, each an image ([`vexfs_ann::index`]) over a range of rows; each part is a
-//! stream in the directory `index` of the collection. [`files`] finds them, [`build()`] makes, extends and replaces them,
-//! [`remove()`] takes them away, [`stored`] opens them for a search and [`verify()`] checks them. Rows that no part covers are
+//! stream in the directory `index` of the collection. [`files`] finds them, [`Expected`] says whether what is asked for can be,
+//! [`build()`] makes, extends and replaces them, [`remove()`] takes them away, [`stored`] opens them for a search and [`verify()`]
+//! checks them. Rows that no part covers are
 //! scanned by [`search`](crate::search). Layout: `docs/format/collections.md`.
 //!
 //! Everything here is derived from the rows: an index may be lost, never the reason for a wrong answer.
 
 pub mod build;
 pub(crate) mod bytes;
+mod expected;
 pub mod files;
 mod parts;
 pub mod remove;
@@ -16,6 +18,7 @@ pub mod stored;
 mod verify;
 
 pub use build::{BuildOptions, Built, build, calibrate, extend, rebuild};
+pub use expected::Expected;
 pub use files::{IndexFiles, check_name, list};
 pub(crate) use remove::drop_images;
 pub use remove::remove;

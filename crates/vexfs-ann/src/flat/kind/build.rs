@@ -55,22 +55,12 @@ pub(super) fn term_bytes(count: u64) -> u64 {
 /// How many rows one image can cover within the memory; half of it is for rows on their way.
 pub(crate) fn rows_within_memory(spec: &IndexSpec, build: &Build<'_>) -> Result<u64, IndexError> {
     spec.options().finish(&[])?;
-    check(build)?;
     Ok((build.memory / 2 / ROW_BYTES).max(1))
-}
-
-fn check(build: &Build<'_>) -> Result<(), IndexError> {
-    let (dtype, metric) = (build.rows.dtype(), build.metric);
-    if metric.accepts(dtype) {
-        return Ok(());
-    }
-    Err(IndexError::Mismatch(format!("flat cannot index {dtype} rows by {metric}")))
 }
 
 /// Builds the image.
 pub(crate) fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn Write) -> Result<(), IndexError> {
     spec.options().finish(&[])?;
-    check(build)?;
     let live = build.live();
     let mut writer = ImageWriter::new(out);
     if is_coded(build.rows.dtype()) {
