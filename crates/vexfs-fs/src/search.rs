@@ -3,6 +3,7 @@
 //! A [`Searcher`] has the rows, verified on the way; [`Searcher::exact`] compares with all of them. A [`Plan`] chooses an index
 //! and how hard to try, scans what the index does not cover, and turns to the exact search when the index is damaged.
 
+mod cost;
 mod exact;
 mod indexed;
 mod plan;

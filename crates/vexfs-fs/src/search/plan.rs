@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use vexfs_ann::index::{Index, Kind};
+use vexfs_ann::index::Index;
 
-use super::{Limit, Searcher};
+use super::{Limit, Searcher, cost};
 use crate::error::{FsError, Result};
 use crate::index::{Indexes, StoredIndex, of_index};
 
@@ -12,13 +12,12 @@ use crate::index::{Indexes, StoredIndex, of_index};
 const SMALL_BYTES: u64 = 1 << 20;
 /// Recall that is aimed at when nobody says anything and the index is calibrated.
 const DEFAULT_RECALL: f64 = 0.95;
-/// A distance after a jump through memory costs about as much as so many in a row.
-const JUMP: f64 = 4.0;
 
 /// Which index is to answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// The one that is expected to cost least, or none for a small collection.
+    /// The one that is expected to cost least, as far as that was measured; none for a small collection, or if comparing every row
+    /// costs less.
     #[default]
     Auto,
     /// None: every row is compared.
@@ -70,8 +69,9 @@ pub(super) struct Route<'s> {
     pub(super) effort: Effort,
     /// What is known to lead to the recall that is wanted.
     pub(super) calibrated: Option<vexfs_ann::index::Effort>,
-    /// Distances that a query is expected to cost.
-    cost: f64,
+    /// What a query is expected to cost, in bytes compared one after the other; `None` if nobody has measured how much of the index
+    /// it takes.
+    cost: Option<f64>,
 }
 
 impl Searcher {
@@ -107,10 +107,11 @@ impl Searcher {
         let (candidates, mut unusable) = indexes.candidates(&request.choice);
         let mut routes = Vec::new();
         let mut uncalibrated = Vec::new();
+        let mut is_too_much = false;
         for stored in candidates {
             match Route::open(self, stored, request, limit) {
                 Ok(Found::Route(route)) => routes.push(route),
-                Ok(Found::TooMuch) => return Ok(plan),
+                Ok(Found::TooMuch) => is_too_much = true,
                 Ok(Found::NotCalibrated) => uncalibrated.push(stored.name()),
                 Ok(Found::OtherEffort(has)) => {
                     if let Choice::Named(_) = request.choice {
@@ -123,23 +124,23 @@ impl Searcher {
                 }
             }
         }
-        let exact = self.exact_cost();
-        routes.retain(|route| matches!(request.choice, Choice::Named(_)) || route.cost < exact);
-        plan.route = routes.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
-        if plan.route.is_none() && !uncalibrated.is_empty() {
+        let live = self.rows.len() - self.deletions.count(0..self.rows.len());
+        let exact = cost::of_rows(live, self.rows.row_bytes());
+        // Whoever names an index or says how hard it is to try wants it whatever it costs.
+        let is_wanted =
+            matches!(request.choice, Choice::Named(_)) || matches!(request.effort, Effort::Given { .. });
+        routes.retain(|route| is_wanted || route.cost.is_some_and(|cost| cost < exact));
+        let cost = |route: &Route<'_>| route.cost.unwrap_or(f64::INFINITY);
+        plan.route = routes.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        if plan.route.is_none() && !is_too_much && !uncalibrated.is_empty() {
             return Err(FsError::BadIndex(format!(
                 "{}: index {} is not calibrated, so nobody knows what a recall takes; run vexfs-tune --calibrate",
                 self.path,
                 uncalibrated.join(", "),
             )));
         }
-        plan.warn(unusable, &request.choice);
+        plan.warn(unusable, &request.choice, is_too_much);
         Ok(plan)
-    }
-
-    /// Distances, as cheap as distances in a row are, that an exact search takes.
-    fn exact_cost(&self) -> f64 {
-        (self.rows.len() - self.deletions.count(0..self.rows.len())) as f64
     }
 }
 
@@ -162,12 +163,13 @@ impl Plan<'_> {
         part.efforts(k).into_iter().map(|effort| (part.effort_name(), effort)).collect()
     }
 
-    fn warn(&mut self, unusable: Vec<(String, String)>, choice: &Choice) {
+    fn warn(&mut self, unusable: Vec<(String, String)>, choice: &Choice, is_too_much: bool) {
         let instead = match (&self.route, choice) {
             (Some(route), _) => format!("index {} answers instead", route.stored.name()),
             (None, _) => "every vector is compared".to_owned(),
         };
-        if let (None, Choice::Named(name), true) = (&self.route, choice, unusable.is_empty()) {
+        let is_missing = unusable.is_empty() && !is_too_much;
+        if let (None, Choice::Named(name), true) = (&self.route, choice, is_missing) {
             self.warnings.push(format!("{}: there is no index {name}; {instead}", self.searcher.path));
         }
         for (_, problem) in unusable {
@@ -212,17 +214,20 @@ impl<'s> Route<'s> {
         if matches!(request.effort, Effort::Recall(_)) && !is_exact && choice.is_none() {
             return Ok(if calibration.is_some() { Found::TooMuch } else { Found::NotCalibrated });
         }
-        let rows = searcher.rows.len();
+        let (rows, row_bytes) = (searcher.rows.len(), searcher.rows.row_bytes());
         let uncovered: u64 = stored.uncovered(rows).iter().map(|gap| gap.end - gap.start).sum();
-        let distances =
-            choice.map_or((rows - uncovered) as f64 * share(stored.kind()), |c| c.distance_computations);
-        let jump = if matches!(stored.kind(), Kind::Hnsw | Kind::Lsh) { JUMP } else { 1.0 };
+        let usual = || calibration.as_ref().and_then(|known| known.choose(k, DEFAULT_RECALL));
+        let counted = choice.or_else(usual);
+        let is_known = is_exact || counted.is_some();
+        let cost = is_known.then(|| {
+            cost::of_index(stored, counted.as_ref(), row_bytes) + cost::of_rows(uncovered, row_bytes)
+        });
         Ok(Found::Route(Self {
             stored,
             parts,
             effort: request.effort,
             calibrated: choice.map(|choice| choice.effort),
-            cost: distances * jump + uncovered as f64,
+            cost,
         }))
     }
 
@@ -234,18 +239,6 @@ impl<'s> Route<'s> {
             effort.rerank = rerank.unwrap_or(effort.rerank);
         }
         effort
-    }
-}
-
-/// Share of the rows that a kind is expected to look at when nobody has measured it.
-fn share(kind: Kind) -> f64 {
-    match kind {
-        Kind::Hnsw => 0.005,
-        Kind::Ivf => 0.03,
-        Kind::IvfPq => 0.04,
-        Kind::Lsh => 0.05,
-        Kind::Pq => 0.2,
-        Kind::Flat => 0.25,
     }
 }
 

@@ -1,0 +1,141 @@
+//! Which way a query takes: the one that is expected to cost least, by what the calibrations counted.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{append, open_rw, options};
+use vexfs_ann::index::Progress;
+use vexfs_device::{Device, MemDevice};
+use vexfs_fs::Volume;
+use vexfs_fs::collection::Collection;
+use vexfs_fs::collection::append::RowIds;
+use vexfs_fs::index::{self, BuildOptions, Indexes};
+use vexfs_fs::mkfs::{self, DefaultCollection};
+use vexfs_fs::search::{Choice, Effort, Request, Searcher};
+
+const DIM: usize = 64;
+/// More bytes than those of a collection that is always searched row by row.
+const ROWS: usize = 4200;
+
+struct Silent;
+
+impl Progress for Silent {
+    fn step(&self, _stage: &'static str, _done: u64, _total: u64) {}
+
+    fn is_interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// An empty filesystem.
+fn formatted() -> Volume {
+    let device: Arc<dyn Device> = Arc::new(MemDevice::new(32 << 20));
+    let mut options = options(32 << 20, 4096);
+    options.collection = Some(DefaultCollection::new("vectors", DIM as u32));
+    mkfs::format(device.clone(), &options).expect("mkfs");
+    open_rw(&device)
+}
+
+/// Rows around `centres` centres, or around none.
+fn rows(count: usize, centres: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed << 32 | 0x9E37_79B9;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 24) as f32
+    };
+    let places: Vec<f32> = (0..centres * DIM).map(|_| next() * 10.0).collect();
+    let centre = |row: usize, at: usize| if centres == 0 { 0.0 } else { places[row % centres * DIM + at] };
+    (0..count * DIM).flat_map(|at| (centre(at / DIM, at % DIM) + next()).to_le_bytes()).collect()
+}
+
+fn add(volume: &mut Volume, rows: &[u8]) {
+    append(volume, "vectors", rows, RowIds::Auto).expect("append");
+}
+
+fn build(volume: &mut Volume, text: &str) {
+    let options = BuildOptions { threads: 2, memory: 1 << 30, progress: &Silent, dry_run: false };
+    index::build(volume, "vectors", &text.parse().expect("a request"), &options).expect(text);
+}
+
+/// The index that answers, if one does.
+fn chosen(volume: &Volume, choice: Choice, effort: Effort) -> Option<String> {
+    let collection = Collection::open(volume, "vectors").expect("the collection");
+    let searcher = Searcher::open(volume, &collection).expect("a searcher");
+    let indexes = Indexes::open(volume, &collection, &choice);
+    let plan = searcher.plan(&indexes, &Request { choice, effort }, 10).expect("a plan");
+    assert!(plan.warnings().is_empty(), "{:?}", plan.warnings());
+    plan.index().map(str::to_owned)
+}
+
+fn auto(volume: &Volume) -> Option<String> {
+    chosen(volume, Choice::Auto, Effort::Default)
+}
+
+#[test]
+fn an_index_answers_where_it_looks_at_few_rows_and_none_where_it_would_look_at_many() {
+    let mut clustered = formatted();
+    add(&mut clustered, &rows(ROWS, 100, 1));
+    build(&mut clustered, "ivf");
+    let hard = Effort::Recall(0.99);
+    assert_eq!(auto(&clustered).as_deref(), Some("ivf"));
+    assert_eq!(chosen(&clustered, Choice::Auto, hard).as_deref(), Some("ivf"));
+    // Where there is no structure, a graph is walked nearly whole, and walking is dearer than reading.
+    let mut noise = formatted();
+    add(&mut noise, &rows(ROWS, 0, 1));
+    build(&mut noise, "hnsw");
+    assert_eq!(chosen(&noise, Choice::Auto, hard), None);
+    assert_eq!(chosen(&noise, Choice::Named("hnsw".to_owned()), hard).as_deref(), Some("hnsw"));
+    let given = Effort::Given { effort: Some(("ef", 20)), rerank: None };
+    assert_eq!(chosen(&noise, Choice::Auto, given).as_deref(), Some("hnsw"), "whoever says how, wants it");
+    // Codes take a quarter of what rows take.
+    build(&mut noise, "flat");
+    assert_eq!(chosen(&noise, Choice::Auto, hard).as_deref(), Some("flat"));
+}
+
+#[test]
+fn few_rows_and_rows_that_no_index_covers_are_compared() {
+    let mut volume = formatted();
+    let all = rows(ROWS, 50, 2);
+    let (few, rest) = all.split_at(1000 * DIM * 4);
+    add(&mut volume, few);
+    build(&mut volume, "ivf");
+    assert_eq!(auto(&volume), None, "few rows");
+    assert_eq!(chosen(&volume, Choice::Auto, Effort::Recall(0.9)).as_deref(), Some("ivf"), "unless asked");
+    add(&mut volume, rest);
+    build(&mut volume, "ivf,name=whole");
+    assert_eq!(auto(&volume).as_deref(), Some("whole"), "the other does not cover most of the rows");
+}
+
+#[test]
+fn an_index_that_promises_too_little_leaves_the_answer_to_another() {
+    let mut volume = formatted();
+    let all = rows(ROWS, 50, 3);
+    let (few, rest) = all.split_at(60 * DIM * 4);
+    add(&mut volume, few);
+    // Sixty queries prove no recall of 0.99.
+    build(&mut volume, "ivf,name=a");
+    assert_eq!(chosen(&volume, Choice::Auto, Effort::Recall(0.99)), None);
+    assert_eq!(chosen(&volume, Choice::Named("a".to_owned()), Effort::Recall(0.99)), None);
+    add(&mut volume, rest);
+    build(&mut volume, "ivf,name=b");
+    assert_eq!(chosen(&volume, Choice::Auto, Effort::Recall(0.99)).as_deref(), Some("b"));
+}
+
+#[test]
+fn what_nobody_measured_is_chosen_by_name_alone() {
+    let mut volume = formatted();
+    add(&mut volume, &rows(ROWS, 100, 4));
+    build(&mut volume, "ivf");
+    assert_eq!(auto(&volume).as_deref(), Some("ivf"));
+    let collection = Collection::open(&volume, "vectors").expect("the collection");
+    let directory =
+        vexfs_fs::dir::lookup(&volume, &collection.inode, b"index").expect("read").expect("there");
+    let mut txn = volume.begin().expect("begin");
+    txn.remove(directory.inode, b"ivf.calibration").expect("removed");
+    txn.commit().expect("commit");
+    assert_eq!(auto(&volume), None);
+    assert_eq!(chosen(&volume, Choice::Named("ivf".to_owned()), Effort::Default).as_deref(), Some("ivf"));
+}
