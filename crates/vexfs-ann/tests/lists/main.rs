@@ -5,6 +5,7 @@
 mod build;
 mod find;
 mod hostile;
+#[path = "../support/mod.rs"]
 mod support;
 
 /// The kinds, each in a way that its parts are all used on a few hundred rows.

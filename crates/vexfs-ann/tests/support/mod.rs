@@ -95,10 +95,21 @@ pub(crate) fn found(
     effort: Effort,
     excluded: Option<&[u64]>,
 ) -> Vec<Vec<Neighbor>> {
+    found_at(opened, rows, queries, (k, effort), excluded).0
+}
+
+/// What is found, and what it cost.
+pub(crate) fn found_at(
+    opened: &dyn Index,
+    rows: &Vectors<'_>,
+    queries: &Queries,
+    (k, effort): (usize, Effort),
+    excluded: Option<&[u64]>,
+) -> (Vec<Vec<Neighbor>>, SearchStats) {
     let search = Search { queries, k, effort, rows, excluded, interrupted: &|| false };
-    let mut tops = vec![TopK::new(k); queries.len()];
-    opened.search(&search, 0..queries.len(), &mut tops, &mut SearchStats::default()).unwrap();
-    tops.into_iter().map(TopK::into_sorted).collect()
+    let (mut tops, mut stats) = (vec![TopK::new(k); queries.len()], SearchStats::default());
+    opened.search(&search, 0..queries.len(), &mut tops, &mut stats).unwrap();
+    (tops.into_iter().map(TopK::into_sorted).collect(), stats)
 }
 
 pub(crate) fn truth(
