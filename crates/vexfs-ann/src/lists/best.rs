@@ -43,6 +43,20 @@ impl Best {
         }
     }
 
+    /// Takes out the `count` smallest.
+    pub(super) fn take(&mut self, count: usize) -> Vec<u32> {
+        self.tighten();
+        self.keys.sort_unstable();
+        self.keys.drain(..count.min(self.keys.len())).map(|key| key as u32).collect()
+    }
+
+    /// Keeps no estimates above `limit`.
+    pub(super) fn restrict(&mut self, limit: f32) {
+        self.limit = self.limit.min(limit);
+        let limit = self.limit;
+        self.keys.retain(|key| number((key >> 32) as u32) <= limit);
+    }
+
     /// The rows and their estimates, smallest first.
     pub(super) fn sorted(&mut self) -> impl Iterator<Item = (u32, f32)> + '_ {
         self.tighten();
@@ -85,6 +99,19 @@ mod tests {
                 assert_eq!(best.limit(), sorted[keep - 1].1);
             }
         }
+    }
+
+    #[test]
+    fn what_is_taken_or_beyond_a_limit_is_gone() {
+        let mut best = Best::new(10);
+        (0..8).for_each(|row| best.offer(row, 8.0 - row as f32));
+        assert_eq!(best.take(2), [7, 6]);
+        best.restrict(5.0);
+        best.offer(9, 5.5);
+        best.offer(8, 0.5);
+        assert_eq!(best.sorted().map(|(row, _)| row).collect::<Vec<_>>(), [8, 5, 4, 3]);
+        assert_eq!(best.limit(), 5.0);
+        assert_eq!(best.take(9).len(), 4);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(super) fn search(
             Part { index, search, queries, scanner: Scanner::new(), bests: Vec::new(), has_bounds, stats };
         part.bests.resize_with(tops.len(), || Best::new(rerank));
         if index.params.nlist > 0 {
-            part.probe(nprobe)?;
+            part.probe(nprobe, start, tops)?;
         }
         part.decide(start, &giants, tops)?;
     }
@@ -116,7 +116,7 @@ struct Pair {
 
 impl Part<'_, '_> {
     /// Lets all queries meet their lists.
-    fn probe(&mut self, nprobe: usize) -> Result<(), IndexError> {
+    fn probe(&mut self, nprobe: usize, start: usize, tops: &mut [TopK]) -> Result<(), IndexError> {
         let nlist = self.index.params.nlist;
         let ordinary = (0..self.queries.len()).filter(|query| !self.queries.is_giant(*query));
         let mut walks: Vec<Walk> =
@@ -124,7 +124,11 @@ impl Part<'_, '_> {
         let mut probes = nprobe;
         loop {
             let (nearest, others) = self.pairs(&walks, probes)?;
+            let is_first = !nearest.is_empty();
             self.meet(nearest, &mut walks)?;
+            if self.has_bounds && is_first {
+                self.look_ahead(start, tops)?;
+            }
             self.meet(others, &mut walks)?;
             walks.retain_mut(|walk| {
                 walk.met = probes;
@@ -135,6 +139,24 @@ impl Part<'_, '_> {
             }
             probes = probes.saturating_mul(2).min(nlist);
         }
+    }
+
+    /// Offers the best of the first lists by their full rows: what is beyond them need not be kept.
+    fn look_ahead(&mut self, start: usize, tops: &mut [TopK]) -> Result<(), IndexError> {
+        let mut wide = Vec::new();
+        for (query, top) in tops.iter_mut().enumerate().filter(|(query, _)| !self.queries.is_giant(*query)) {
+            let best = &mut self.bests[query];
+            let rows: Vec<u64> = best
+                .take(self.search.k)
+                .into_iter()
+                .map(|row| self.index.row(row))
+                .collect::<Result<_, _>>()?;
+            offer_rows((self.search.queries, start + query), self.search.rows, &rows, top, &mut wide)?;
+            best.restrict((top.bound() * self.queries.unit(query)) as f32);
+            self.stats.reranked += rows.len() as u64;
+            self.stats.distance_computations += rows.len() as u64;
+        }
+        Ok(())
     }
 
     /// The lists up to the `probes` nearest of each query that it has not met: the nearest of all, and the others. By list.

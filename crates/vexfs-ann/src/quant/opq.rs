@@ -1,13 +1,12 @@
 //! Optimised product quantisation: a rotation after which codewords of a few elements lose less.
 //!
 //! A rotation R and codewords are good for each other in turn: given R, codewords are trained with the rotated residuals; given what these
-//! became, R is the rotation that takes the residuals nearest to it. It starts from the axes along which residuals vary most, dealt
-//! out to groups so that each gets its share.
+//! became, R is the rotation that takes the residuals nearest to it. It starts from no rotation, or from the axes along which residuals vary most, dealt
+//! out to groups so that each gets its share: whichever loses less.
 //!
 //! # Source
 //! Ge, He, Ke, Sun, Optimized product quantization, TPAMI 36(4), 2014 (CVPR 2013): section 4.1 (in turn), 4.2.2 (start: eigenvalue allocation). Deviation:
-//! above [`BLOCK`] elements R is made of blocks, each of elements evenly over the vector, so that a query is rotated in d · [`BLOCK`] products
-//! and not d².
+//! above [`BLOCK`] elements R is made of blocks of consecutive elements, so that a query is rotated in d · [`BLOCK`] products and not d².
 
 use std::ops::Range;
 
@@ -24,6 +23,9 @@ const BLOCK: usize = 128;
 /// hundredth after the sixth.
 const TURNS: usize = 8;
 
+/// Turns after which the better start shows.
+const TRIED: usize = 2;
+
 /// Rounds of k-means for codewords on the way.
 const ROUNDS: usize = 4;
 
@@ -38,16 +40,14 @@ pub(crate) struct Rotation {
     values: Vec<f32>,
 }
 
-/// Number of blocks; block b has the elements b, b + blocks, b + 2 · blocks and so on.
+/// Number of blocks.
 fn blocks(dim: usize) -> usize {
     dim.div_ceil(BLOCK)
 }
 
-/// Where the elements of block `block` are once they are rotated: side by side.
+/// The elements of block `block`.
 fn place(dim: usize, block: usize) -> Range<usize> {
-    let (blocks, longer) = (blocks(dim), dim % blocks(dim));
-    let start = |block: usize| block * (dim / blocks) + block.min(longer);
-    start(block)..start(block + 1)
+    block * dim / blocks(dim)..(block + 1) * dim / blocks(dim)
 }
 
 impl Rotation {
@@ -73,40 +73,32 @@ impl Rotation {
     }
 
     /// Trains a rotation for codewords of `shape` with `residuals`, n × d. With fewer of them than a block has elements there is nothing to be learned,
-    /// and it only moves elements.
+    /// and it is none.
     ///
     /// # Complexity
-    /// For each of eight turns, n · d · (4 ksub + 128) and d · 128² or so products. [`TRAINING_ROWS`] residuals are enough.
+    /// For each of ten turns, n · d · (4 ksub + 128) and d · 128² or so products. [`TRAINING_ROWS`] residuals are enough.
     ///
     /// # Determinism
     /// By `seed` alone: all sums are taken in the order of the elements or vectors.
     pub(crate) fn train(shape: Shape, residuals: &[f32], seed: u64) -> Self {
         let dim = shape.dim;
-        if residuals.len() / dim < place(dim, 0).len() {
+        if residuals.len() / dim < dim.div_ceil(blocks(dim)) {
             let squares = (0..blocks(dim)).map(|block| Square::identity(place(dim, block).len()));
             return Self::of(dim, &squares.collect::<Vec<_>>());
         }
         let apart = apart(residuals, dim);
-        let mut squares: Vec<Square> =
+        let still = (0..blocks(dim)).map(|block| Square::identity(place(dim, block).len())).collect();
+        let axes =
             apart.par_iter().enumerate().map(|(block, vectors)| start(shape, block, vectors)).collect();
-        for _ in 0..TURNS {
-            let mut rotated = residuals.to_vec();
-            let rotation = Self::of(dim, &squares);
-            rotated.par_chunks_mut(dim).for_each(|vector| rotation.apply(vector));
-            let codebooks = Codebooks::train(shape, &rotated, ROUNDS, seed);
-            rotated.par_chunks_mut(dim).for_each(|vector| {
-                let (codes, before) = (&mut vec![0; shape.pq_m], vector.to_vec());
-                codebooks.code(&before, codes, vector);
-            });
-            squares.par_iter_mut().zip(&apart).enumerate().for_each(|(block, (square, vectors))| {
-                let place = place(dim, block);
-                let width = place.len();
-                let mut matrix = Square::zero(width);
-                let pairs = vectors.chunks_exact(width).zip(rotated.chunks_exact(dim));
-                pairs.for_each(|(vector, coded)| matrix.add_product(&coded[place.clone()], vector));
-                *square = nearest_rotation(&matrix, square);
-            });
-        }
+        // Neighbouring elements of an image are best left together, those of other data are not.
+        let tried = [still, axes].map(|mut squares: Vec<Square>| {
+            let mut lost = f64::INFINITY;
+            (0..TRIED).for_each(|_| lost = turn(shape, &mut squares, (residuals, &apart), seed));
+            (squares, lost)
+        });
+        let [(still, lost_still), (axes, lost_axes)] = tried;
+        let mut squares = if lost_axes < lost_still { axes } else { still };
+        (TRIED..TURNS).for_each(|_| _ = turn(shape, &mut squares, (residuals, &apart), seed));
         Self::of(dim, &squares)
     }
 
@@ -118,11 +110,35 @@ impl Rotation {
 
 /// The elements of each block, vector by vector.
 fn apart(vectors: &[f32], dim: usize) -> Vec<Vec<f32>> {
-    let count = blocks(dim);
-    let of = |block: usize| {
-        vectors.chunks_exact(dim).flat_map(move |vector| vector.iter().skip(block).step_by(count))
-    };
-    (0..count).map(|block| of(block).copied().collect()).collect()
+    let of = |block: usize| vectors.chunks_exact(dim).flat_map(move |vector| &vector[place(dim, block)]);
+    (0..blocks(dim)).map(|block| of(block).copied().collect()).collect()
+}
+
+/// Trains codewords after the rotation of `squares`, and then the rotation for what they made of the residuals; returns what they lost.
+/// `apart`: the residuals by block.
+fn turn(shape: Shape, squares: &mut [Square], (residuals, apart): (&[f32], &[Vec<f32>]), seed: u64) -> f64 {
+    let dim = shape.dim;
+    let rotation = Rotation::of(dim, squares);
+    let mut coded = residuals.to_vec();
+    coded.par_chunks_mut(dim).for_each(|vector| rotation.apply(vector));
+    let codebooks = Codebooks::train(shape, &coded, ROUNDS, seed);
+    let lost: Vec<f64> = coded
+        .par_chunks_mut(dim)
+        .map(|vector| {
+            let rotated = vector.to_vec();
+            codebooks.code(&rotated, &mut vec![0; shape.pq_m], vector);
+            let pairs = rotated.iter().zip(&*vector);
+            pairs.map(|(a, b)| f64::from(a - b) * f64::from(a - b)).sum()
+        })
+        .collect();
+    squares.par_iter_mut().zip(apart).enumerate().for_each(|(block, (square, vectors))| {
+        let place = place(dim, block);
+        let mut matrix = Square::zero(place.len());
+        let pairs = vectors.chunks_exact(place.len()).zip(coded.chunks_exact(dim));
+        pairs.for_each(|(vector, coded)| matrix.add_product(&coded[place.clone()], vector));
+        *square = nearest_rotation(&matrix, square);
+    });
+    lost.iter().sum()
 }
 
 /// The axes of the vectors of a block, each at an element of the group whose variances have the smallest product so far.
@@ -164,15 +180,15 @@ impl Job for Apply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let (dim, count) = (self.rotation.dim, blocks(self.rotation.dim));
+        let dim = self.rotation.dim;
         let mut rotated = vec![0.0; dim];
         let mut values = &self.rotation.values[..];
-        for block in 0..count {
+        for block in 0..blocks(dim) {
             let to = &mut rotated[place(dim, block)];
             let (of_block, rest) = values.split_at(to.len() * to.len());
             values = rest;
-            let from = self.vector.iter().skip(block).step_by(count);
-            for (&value, column) in from.zip(of_block.chunks_exact(to.len())) {
+            let from = &self.vector[place(dim, block)];
+            for (&value, column) in from.iter().zip(of_block.chunks_exact(to.len())) {
                 to.iter_mut().zip(column).for_each(|(to, part)| *to += value * part);
             }
         }
