@@ -8,6 +8,7 @@ use crate::quant::pq::Codebooks;
 use crate::quant::rabitq::{self, Tabulated};
 use crate::quant::sq8;
 use crate::simd::Block32;
+use crate::simd::codes::CODE_MAX;
 use crate::simd::lookup::{LookupSide, SignSide};
 use crate::simd::scan::QuerySide;
 use crate::{Metric, Queries};
@@ -41,6 +42,7 @@ struct Terms {
     base: f32,
     product: f32,
     offset: f32,
+    reach: f32,
     /// |q|.
     norm: f32,
     /// See [`Space::query`].
@@ -85,6 +87,7 @@ impl Prepared {
                 base: square * norm,
                 product: factor * coded.scale,
                 offset: factor * coded.sum,
+                reach: -factor * f32::from(CODE_MAX) * coded.size,
                 norm: norm.sqrt(),
                 unit,
                 is_giant: place == Place::Giant,
@@ -156,8 +159,8 @@ impl Prepared {
 
     /// The terms of query `query` for rows whose estimates begin with `base` and are of interest up to `limit`.
     pub(super) fn side(&self, query: usize, base: f32, limit: f32) -> QuerySide {
-        let Terms { product, offset, .. } = self.terms[query];
-        QuerySide { base, product, offset, limit }
+        let Terms { product, offset, reach, .. } = self.terms[query];
+        QuerySide { base, product, offset, reach, limit }
     }
 }
 

@@ -9,7 +9,7 @@ use super::queries::Prepared;
 use crate::quant::sq4::Unpack;
 use crate::simd::codes::LANE_SPAN;
 use crate::simd::lookup::{LookupEight, LookupFour, LookupSigns, ROWS};
-use crate::simd::scan::{Found, PanelSide, RowSide, ScanOne, ScanPanel};
+use crate::simd::scan::{Found, PanelScan, RowSide, ScanOne};
 use crate::simd::tile::{PANEL, Panel};
 use crate::simd::{Block32, Level};
 
@@ -40,7 +40,7 @@ pub(super) struct Visit {
 pub(super) struct Scanner {
     level: Level,
     panel: Panel,
-    terms: PanelSide,
+    panels: PanelScan,
     found: [Vec<Found>; PANEL],
     /// Codes of a list that is packed.
     unpacked: Vec<Block32>,
@@ -51,7 +51,7 @@ impl Scanner {
         Self {
             level: Level::best(),
             panel: Panel::empty(),
-            terms: PanelSide::default(),
+            panels: PanelScan::default(),
             found: Default::default(),
             unpacked: Vec::new(),
         }
@@ -75,6 +75,9 @@ impl Scanner {
             self.unpacked = codes;
             return;
         }
+        if visits.len() >= LEAST_PANEL {
+            self.panels.set_rows(&rows);
+        }
         let mut rest = visits;
         while !rest.is_empty() {
             let few = rest.len() < LEAST_PANEL || rows.is_packed;
@@ -91,9 +94,10 @@ impl Scanner {
             } else {
                 let codes = group.iter().map(|visit| queries.codes(visit.query as usize));
                 self.panel.refill(queries.codes(0).len(), codes);
-                group.iter().enumerate().for_each(|(lane, visit)| self.terms.set(lane, side(visit, bests)));
-                let (panel, terms) = (&self.panel, &self.terms);
-                self.level.run(ScanPanel { rows, panel, terms, found: &mut self.found });
+                for (lane, visit) in group.iter().enumerate() {
+                    self.panels.set_query(lane, side(visit, bests));
+                }
+                self.panels.run(self.level, &rows, &self.panel, &mut self.found);
             }
             for (visit, found) in group.iter().zip(&mut self.found) {
                 let best = &mut bests[visit.query as usize];

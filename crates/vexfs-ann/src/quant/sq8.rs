@@ -60,6 +60,8 @@ pub(crate) struct QueryCode {
     pub(crate) scale: f32,
     /// a Σ cᵢ.
     pub(crate) sum: f32,
+    /// a Σ |cᵢ|.
+    pub(crate) size: f32,
 }
 
 /// Codes a query of finite numbers and appends its codes, i8, to `codes`: ⌈d / 32⌉ blocks, zero beyond d.
@@ -68,17 +70,18 @@ pub(crate) struct QueryCode {
 pub(crate) fn code_query(query: &[f32], codes: &mut Vec<Block32>) -> QueryCode {
     let scale = step(query);
     let per_step = if scale >= LEAST_STEP { 1.0 / scale } else { 0.0 };
-    let mut sum = 0i32;
+    let (mut sum, mut size) = (0i32, 0i32);
     for span in query.chunks(LANE_SPAN) {
         let mut block = Block32::ZERO;
         for (byte, value) in block.0.iter_mut().zip(span) {
             let code = round(value * per_step) as i8;
             sum += i32::from(code);
+            size += i32::from(code).abs();
             *byte = code as u8;
         }
         codes.push(block);
     }
-    QueryCode { scale, sum: scale * sum as f32 }
+    QueryCode { scale, sum: scale * sum as f32, size: scale * size as f32 }
 }
 
 /// The nearest whole number of one below 2²², by an addition that leaves no room for more digits.

@@ -5,8 +5,8 @@
 //! Each operation is rounded on its own and in this order, never fused, and it is the same for one query and for many: e is the
 //! same number at every level and in any company. So it may decide what is found.
 
-use super::level::Job;
-use super::tile::{PANEL, Panel, QUADS, ROWS, multiply};
+use super::level::{Job, Level};
+use super::tile::{PANEL, Panel, QueryTerms, RowTerms, Survivor, Tile};
 use super::vector::{Block32, Simd};
 
 /// Blocks of codes after which a scan by one query widens its i16 lanes.
@@ -36,7 +36,7 @@ pub(crate) struct RowSide<'a> {
 }
 
 /// What the estimates of a query take from it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct QuerySide {
     /// Added to all estimates.
     pub(crate) base: f32,
@@ -44,6 +44,8 @@ pub(crate) struct QuerySide {
     pub(crate) product: f32,
     /// Multiplies [`RowSide::low`].
     pub(crate) offset: f32,
+    /// At least |offset| and |product · t|, whatever the row.
+    pub(crate) reach: f32,
     /// Rows whose estimate is larger are not found.
     pub(crate) limit: f32,
 }
@@ -183,95 +185,72 @@ fn dots_packed<S: Simd>(simd: S, rows: [&[Block32]; 4], query: &[Block32]) -> [S
     sums
 }
 
-/// The terms of a panel's queries, see [`QuerySide`].
-#[derive(Debug, Clone, Default)]
-pub(crate) struct PanelSide {
-    pub(crate) base: [f32; PANEL],
-    pub(crate) product: [f32; PANEL],
-    pub(crate) offset: [f32; PANEL],
-    pub(crate) limit: [f32; PANEL],
+/// Share of the sizes of an estimate's terms that rounding may amount to, and more: 2⁻¹⁸.
+const ROUNDING: f32 = 1.0 / (1 << 18) as f32;
+
+/// A panel of queries, [`Lanes::Limited`](super::tile::Lanes::Limited), against rows by the [`Tile`], the best that a level has for many
+/// against many.
+///
+/// **Rounding.** The tile fuses operations as its level does, so that what it computes may not decide. It rules out the rows for
+/// which e − limit, as it computes it, exceeds a margin; the others get their estimates as the module's description says. With
+/// S = |base| + |constant| + |product scale t| + |offset low|, both ways of computing err by less than 2⁻²⁰ (S + |limit|) in sum, eight roundings
+/// each; the margin is 2⁻¹⁸ times |base| + |limit| + |constant| + (scale + |low|) · [`QuerySide::reach`], which is more. So no row is ruled out whose
+/// estimate does not exceed the limit.
+#[derive(Default)]
+pub(crate) struct PanelScan {
+    sides: [QuerySide; PANEL],
+    terms: QueryTerms,
+    rows: Vec<RowTerms>,
+    survivors: [Vec<Survivor>; PANEL],
 }
 
-impl PanelSide {
+impl PanelScan {
+    /// Takes the rows that panels are to meet.
+    pub(crate) fn set_rows(&mut self, rows: &RowSide<'_>) {
+        let term = |row: usize| {
+            let (scale, low, constant) =
+                (float(rows.scale, row), float(rows.low, row), float(rows.constant, row));
+            let (size, radius) = (constant - ROUNDING * constant.abs(), scale.abs() + low.abs());
+            RowTerms { scale, offset: low, sum: 0.0, radius, size }
+        };
+        self.rows.clear();
+        self.rows.extend((0..rows.count).map(term));
+    }
+
     /// Sets the terms of query `lane`.
-    pub(crate) fn set(&mut self, lane: usize, terms: QuerySide) {
-        self.base[lane] = terms.base;
-        self.product[lane] = terms.product;
-        self.offset[lane] = terms.offset;
-        self.limit[lane] = terms.limit;
+    pub(crate) fn set_query(&mut self, lane: usize, side: QuerySide) {
+        self.sides[lane] = side;
+        let (base, limit) = (f64::from(side.base), f64::from(side.limit));
+        let constant = base - limit - f64::from(ROUNDING) * (base.abs() + limit.abs());
+        self.terms.constant[lane] = constant as f32;
+        self.terms.product[lane] = side.product;
+        self.terms.offset[lane] = side.offset;
+        self.terms.radius[lane] = -ROUNDING * side.reach;
+        self.terms.size[lane] = 1.0;
     }
-}
 
-/// A panel of queries, [`Lanes::Limited`](super::tile::Lanes::Limited), against all rows.
-pub(crate) struct ScanPanel<'a> {
-    pub(crate) rows: RowSide<'a>,
-    pub(crate) panel: &'a Panel,
-    pub(crate) terms: &'a PanelSide,
-    /// Per query: what is found is appended, by ascending row.
-    pub(crate) found: &'a mut [Vec<Found>; PANEL],
-}
-
-impl Job for ScanPanel<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        if self.panel.is_half() { self.rows_of::<S, 1>(simd) } else { self.rows_of::<S, 2>(simd) }
-    }
-}
-
-impl ScanPanel<'_> {
-    #[inline(always)]
-    fn rows_of<S: Simd, const VECTORS: usize>(self, simd: S) {
-        let Self { rows, panel, terms, found } = self;
-        let blocks = rows.codes.len() / rows.count.max(1);
-        let live = panel.live_mask();
-        let (base, limit) =
-            (queries::<S, VECTORS>(simd, &terms.base), queries::<S, VECTORS>(simd, &terms.limit));
-        let (product, offset) =
-            (queries::<S, VECTORS>(simd, &terms.product), queries::<S, VECTORS>(simd, &terms.offset));
-        for first in (0..rows.count).step_by(ROWS) {
-            let row = |i: usize| (first + i).min(rows.count - 1);
-            let codes = std::array::from_fn(|i| &rows.codes[row(i) * blocks..][..blocks]);
-            let products = multiply::<S, VECTORS, QUADS>(simd, codes, panel.blocks());
-            for (i, products) in products.iter().enumerate().take(rows.count - first) {
-                let index = first + i;
-                let (scale, low) = (splat(simd, rows.scale, index), splat(simd, rows.low, index));
-                let constant = splat(simd, rows.constant, index);
-                let (mut estimates, mut ruled_out) = (base, 0);
-                for (v, estimate) in estimates.iter_mut().enumerate() {
-                    let scaled = simd.mul_f32(product[v], simd.mul_f32(scale, simd.to_f32(products[v])));
-                    let linear = simd.add_f32(scaled, simd.mul_f32(offset[v], low));
-                    *estimate = simd.add_f32(simd.add_f32(*estimate, constant), linear);
-                    ruled_out |= simd.positive_f32(simd.sub_f32(*estimate, limit[v])) << (8 * v);
-                }
-                let mut survivors = live & !ruled_out;
-                if survivors != 0 {
-                    let mut by_query = [0.0; PANEL];
-                    for (&estimate, by_query) in estimates.iter().zip(by_query.as_chunks_mut::<8>().0) {
-                        simd.store_f32(estimate, by_query);
-                    }
-                    while survivors != 0 {
-                        let query = survivors.trailing_zeros() as usize;
-                        found[query].push(Found { row: index as u32, estimate: by_query[query] });
-                        survivors &= survivors - 1;
-                    }
+    /// Appends to `found`, per query of `panel`, what is found among `rows`, those that were set, by ascending row.
+    pub(crate) fn run(
+        &mut self,
+        level: Level,
+        rows: &RowSide<'_>,
+        panel: &Panel,
+        found: &mut [Vec<Found>; PANEL],
+    ) {
+        let (queries, survivors) = (&self.terms, &mut self.survivors);
+        level.tile(Tile { codes: rows.codes, rows: &self.rows, panel, queries, survivors });
+        for ((side, survivors), found) in self.sides.iter().zip(&mut self.survivors).zip(found) {
+            for Survivor { row, product, .. } in survivors.drain(..) {
+                let RowTerms { scale, offset: low, .. } = self.rows[row as usize];
+                let constant = float(rows.constant, row as usize);
+                let linear = side.product * (scale * product as f32) + side.offset * low;
+                let estimate = (side.base + constant) + linear;
+                if estimate.is_nan() || estimate <= side.limit {
+                    found.push(Found { row, estimate });
                 }
             }
         }
     }
-}
-
-/// A term of the queries of a panel.
-#[inline(always)]
-fn queries<S: Simd, const VECTORS: usize>(simd: S, terms: &[f32; PANEL]) -> [S::F32; VECTORS] {
-    std::array::from_fn(|vector| simd.load_f32(&terms.as_chunks::<8>().0[vector]))
-}
-
-/// Stored f32 number `index`, eight times over.
-#[inline(always)]
-fn splat<S: Simd>(simd: S, stored: &[u8], index: usize) -> S::F32 {
-    simd.splat_f32(float(stored, index))
 }
 
 /// Stored f32 number `index`.
@@ -324,7 +303,13 @@ mod tests {
                 constant: &constant,
             };
             let sides: Vec<QuerySide> = (0..PANEL)
-                .map(|_| QuerySide { base: number(), product: number() * 1e-2, offset: number(), limit: 1.0 })
+                .map(|_| QuerySide {
+                    base: number(),
+                    product: number() * 1e-2,
+                    offset: number(),
+                    reach: 1e4,
+                    limit: 1.0,
+                })
                 .collect();
             let want = |query: usize| -> Vec<Found> {
                 let found = (0..count).map(|row| Found {
@@ -343,10 +328,11 @@ mod tests {
                     let mut panel = Panel::empty();
                     panel.refill(blocks, queries[..1].iter().map(Vec::as_slice));
                     panel.refill(blocks, queries[..live].iter().map(Vec::as_slice));
-                    let mut terms = PanelSide::default();
-                    sides.iter().enumerate().for_each(|(lane, side)| terms.set(lane, *side));
+                    let mut scan = PanelScan::default();
+                    scan.set_rows(&rows);
+                    sides.iter().enumerate().for_each(|(lane, side)| scan.set_query(lane, *side));
                     let mut found: [Vec<Found>; PANEL] = Default::default();
-                    level.run(ScanPanel { rows, panel: &panel, terms: &terms, found: &mut found });
+                    scan.run(level, &rows, &panel, &mut found);
                     for query in 0..live {
                         assert_eq!(found[query], want(query), "{level:?} {blocks} {count} {live} {query}");
                         let mut alone = Vec::new();
@@ -382,7 +368,8 @@ mod tests {
                 constant: &terms,
             };
             for query in [vec![Block32([42; 32]); blocks], (0..blocks).map(|_| block(84, -42)).collect()] {
-                let side = QuerySide { base: 0.5, product: 1e-3, offset: -0.25, limit: f32::INFINITY };
+                let side =
+                    QuerySide { base: 0.5, product: 1e-3, offset: -0.25, reach: 1.0, limit: f32::INFINITY };
                 for level in Level::all() {
                     let [mut want, mut found] = [Vec::new(), Vec::new()];
                     level.run(ScanOne { rows, query: &query, terms: side, found: &mut want });
