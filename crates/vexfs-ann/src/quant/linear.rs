@@ -8,9 +8,6 @@ pub(super) struct Square {
     values: Vec<f64>,
 }
 
-/// Sweeps of Jacobi's method at most; it is done after eight or so.
-const SWEEPS: usize = 30;
-
 /// Steps of Newton's method at most; it is done after ten or so.
 const STEPS: usize = 40;
 
@@ -32,8 +29,9 @@ impl Square {
         &self.values[row * self.size..][..self.size]
     }
 
-    pub(super) fn set_row(&mut self, row: usize, values: &[f64]) {
-        self.values[row * self.size..][..self.size].copy_from_slice(values);
+    pub(super) fn set_row(&mut self, row: usize, values: &[f32]) {
+        let to = &mut self.values[row * self.size..][..self.size];
+        to.iter_mut().zip(values).for_each(|(to, value)| *to = f64::from(*value));
     }
 
     /// The numbers, column by column.
@@ -84,7 +82,7 @@ impl Square {
                 let factor = self.row(row)[column];
                 for (matrix, pivot) in [&mut self, &mut inverse].into_iter().zip(&pivots) {
                     if row == column {
-                        matrix.set_row(row, pivot);
+                        matrix.values[row * size..][..size].copy_from_slice(pivot);
                     } else {
                         let values = &mut matrix.values[row * size..][..size];
                         values.iter_mut().zip(pivot).for_each(|(value, pivot)| *value -= factor * pivot);
@@ -94,50 +92,6 @@ impl Square {
         }
         Some(inverse)
     }
-}
-
-/// The eigenvalues of a symmetric matrix, the largest first, and their axes, which are at right angles to each other.
-///
-/// # Source
-/// Jacobi's method in cyclic order: Golub and Van Loan, Matrix Computations, section 8.5.
-pub(super) fn axes(mut matrix: Square) -> Vec<(f64, Vec<f64>)> {
-    let size = matrix.size;
-    let mut axes = Square::identity(size);
-    let small = matrix.length() * 1e-12;
-    for _ in 0..SWEEPS {
-        let mut largest = 0f64;
-        for p in 0..size {
-            for q in p + 1..size {
-                let off = matrix.row(p)[q];
-                largest = largest.max(off.abs());
-                if off.abs() <= small {
-                    continue;
-                }
-                let ratio = (matrix.row(q)[q] - matrix.row(p)[p]) / (2.0 * off);
-                let tangent = ratio.signum() / (ratio.abs() + (ratio * ratio + 1.0).sqrt());
-                let cosine = 1.0 / (tangent * tangent + 1.0).sqrt();
-                let turn = |a: &mut f64, b: &mut f64| {
-                    (*a, *b) = (cosine * (*a - tangent * *b), cosine * (*b + tangent * *a));
-                };
-                for row in matrix.values.chunks_exact_mut(size) {
-                    let (left, right) = row.split_at_mut(q);
-                    turn(&mut left[p], &mut right[0]);
-                }
-                for rows in [&mut matrix, &mut axes] {
-                    let (above, below) = rows.values.split_at_mut(q * size);
-                    let rows = above[p * size..][..size].iter_mut().zip(&mut below[..size]);
-                    rows.for_each(|(a, b)| turn(a, b));
-                }
-            }
-        }
-        if largest <= small {
-            break;
-        }
-    }
-    let mut found: Vec<(f64, Vec<f64>)> =
-        (0..size).map(|at| (matrix.row(at)[at], axes.row(at).to_vec())).collect();
-    found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    found
 }
 
 /// The rotation (or reflection) R that is nearest to `matrix`: the one with the largest sum of products of their numbers. Where the
@@ -189,23 +143,6 @@ mod tests {
 
     fn is_near(a: &Square, b: &Square) -> bool {
         a.mixed(1.0, b, -1.0).length() < 1e-8
-    }
-
-    #[test]
-    fn axes_are_those_of_the_matrix() {
-        for size in [1, 2, 5, 20] {
-            let some = random(size, 1);
-            let symmetric = product(&some, &some.transposed());
-            let found = axes(symmetric.clone());
-            assert!(found.is_sorted_by(|a, b| a.0 >= b.0));
-            let (mut rows, mut scaled) = (Square::zero(size), Square::zero(size));
-            for (at, (value, axis)) in found.iter().enumerate() {
-                rows.set_row(at, axis);
-                scaled.set_row(at, &axis.iter().map(|part| part * value).collect::<Vec<_>>());
-            }
-            assert!(is_near(&product(&rows, &rows.transposed()), &Square::identity(size)));
-            assert!(is_near(&product(&rows.transposed(), &scaled), &symmetric), "{size}");
-        }
     }
 
     #[test]
