@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use vexfs_device::{CrashOptions, CrashStates, Device, MemDevice, Op, RecordDevice};
-use vexfs_fs::Volume;
 use vexfs_fs::check::repair::Mode;
+use vexfs_fs::{BlockSource, OpenOptions, Volume};
 
 use crate::check_recipes::{Recipe, all};
 use crate::check_support::check_full;
@@ -36,23 +36,27 @@ fn try_one(recipe: &Recipe, totals: &Mutex<Totals>) {
     let sound = Image::new();
     (recipe.damage)(&image);
     // Sectors that cannot be read are another test's.
-    let base = image.device.inner().fork();
+    interrupt(recipe.story, &image.device.inner().fork(), &before, sound.volume(), totals);
+}
+
+/// Interrupts the repair of `base`, which was `sound` and held `before` until it was damaged.
+fn interrupt(story: &str, base: &MemDevice, before: &Tree, sound: &Volume, totals: &Mutex<Totals>) {
     let device = Arc::new(RecordDevice::new(base.fork()));
     let (_, told) = repair(device.clone(), Mode::Yes);
-    let mut changed: BTreeSet<u64> = touched(sound.volume(), &told.problems);
+    let mut changed: BTreeSet<u64> = touched(sound, &told.problems);
     let whole: Arc<dyn Device> = device.clone();
     let by_damage = before.losses(&Tree::read(&whole), &changed);
-    for (state, _, description) in states(&base, &device.take_log()) {
+    for (state, _, description) in states(base, &device.take_log()) {
         let device: Arc<dyn Device> = Arc::new(state);
         let (report, told) = repair(device.clone(), Mode::Yes);
-        changed.extend(touched(sound.volume(), &told.problems));
+        changed.extend(touched(sound, &told.problems));
         let (second, problems) = check_full(device.clone());
         let losses = before.losses(&Tree::read(&device), &changed);
         // What the damage itself took away is not a loss of the crash.
         let losses: String = losses.lines().filter(|line| !by_damage.contains(line)).collect();
         let mut totals = totals.lock().expect("no case panics");
         totals.count("fsck.vexfs -y", "crashes");
-        let story = format!("{}: {description}", recipe.story);
+        let story = format!("{story}: {description}");
         match report {
             Err(error) => totals.wrong(format!("{story}: {error}\n")),
             Ok(report) if !report.is_clean() => totals.wrong(format!("{story}: left {:?}\n", report.left)),
@@ -66,7 +70,18 @@ fn try_one(recipe: &Recipe, totals: &Mutex<Totals>) {
 #[test]
 fn a_repair_that_was_interrupted_is_made_again() {
     let recipes = sample(all(), FEW);
-    run(&recipes, try_one).finish("crashes of a repair", &["crashes", "mended"]);
+    let mut totals = run(&recipes, try_one);
+    // What was committed is only in the log, and the log is what is damaged.
+    let sample = &SAMPLES.unclean;
+    let sound = Volume::open(Arc::new(sample.image.fork()), &OpenOptions::default()).expect("sound");
+    let base = sample.image.fork();
+    let head = sound.superblock().journal_start.get() * 4096;
+    base.write_at(head, &[0; 512]).expect("inside the image");
+    let with_log = run(&[()], |(), totals| {
+        interrupt("the head of a log with transactions is lost", &base, &sample.tree, &sound, totals);
+    });
+    totals.add(with_log);
+    totals.finish("crashes of a repair", &["crashes", "mended"]);
 }
 
 /// What tools do to a filesystem, each in transactions of its own.

@@ -45,6 +45,16 @@ impl Totals {
         is_all()
     }
 
+    /// Takes other counts in.
+    pub fn add(&mut self, other: Self) {
+        for (row, counts) in other.rows {
+            for (column, count) in counts {
+                *self.rows.entry(row.clone()).or_default().entry(column).or_default() += count;
+            }
+        }
+        self.wrong.extend(other.wrong);
+    }
+
     pub fn wrong(&mut self, text: String) {
         self.wrong.push(text);
     }
