@@ -199,6 +199,52 @@ fn what_no_index_has_is_wrong_usage() {
 }
 
 #[test]
+fn what_cannot_be_done_is_refused_before_anything_is() {
+    let image = filled(&["-D", "16"], &["--index", "ivf"]);
+    let file = image.scratch.path("rows.npy");
+    let zeros_and_ones: Vec<f32> = Random(3).units(DIM * 9).iter().map(|value| value.ceil().abs()).collect();
+    let bits = image.scratch.npy("bits.npy", DIM, &zeros_and_ones);
+    let before = image.hash();
+    for (flags, code) in [
+        (&["-c", "fresh", "--index", "flat", "--index", "hnsw,m=1000"][..], 2),
+        (&["-c", "fresh", "--index", "pq,pq_m=17"], 2),
+        (&["--index", "ivf-pq,nbits=5"], 2),
+        (&["--index", "lsh,name=x", "--index", "flat,name=x"], 1),
+        (&["-c", "fresh", "--index", "lsh,name=x", "--index", "flat,name=x"], 1),
+    ] {
+        let run = image.import().args(flags).arg(&file).finish().expect(code);
+        assert!(!run.stderr.contains("imported"), "{flags:?}: {}", run.stderr);
+    }
+    let run = image.import().args(["-c", "bits", "--dtype", "b1", "--index", "ivf"]).arg(&bits);
+    assert!(run.finish().expect(2).stderr.contains("ivf cannot index b1 rows"));
+    for (flags, code) in [
+        (&["--index", "add", "flat", "--index", "add", "ivf,nlist=0"][..], 2),
+        (&["-L", "new", "--index", "add", "hnsw,m=1"], 2),
+        (&["--index", "add", "flat", "--index", "drop", "nothing"], 1),
+        (&["--index", "add", "flat", "--index", "rebuild", "flat-2"], 1),
+        (&["--index", "drop", "ivf", "--index", "extend", "ivf"], 1),
+        (&["--index", "add", "flat", "--index", "add", "flat,name=flat"], 1),
+        (&["-n", "--index", "add", "ivf,nlist=0"], 2),
+    ] {
+        image.tune().args(flags).finish().expect(code);
+    }
+    assert_eq!(image.hash(), before);
+    // What the first of them makes possible is not refused.
+    let run = image.tune().args([
+        "--index",
+        "drop",
+        "ivf",
+        "--index",
+        "add",
+        "flat,name=ivf",
+        "--index",
+        "drop",
+        "ivf",
+    ]);
+    run.finish().expect(0);
+}
+
+#[test]
 fn a_radius_finds_what_lies_within() {
     let image = filled(&["-D", "16"], &["--index", "flat"]);
     let exact = search(&image, &["-o", "jsonl", "--radius", "2.5", "--exact"]).expect(0);
