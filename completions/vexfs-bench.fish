@@ -16,8 +16,8 @@ complete -c vexfs-bench -l runs -d 'For run: counted runs of each measurement' -
 complete -c vexfs-bench -l warm-ups -d 'For run: runs before those, which are not counted' -r
 complete -c vexfs-bench -l threads -d 'Threads that work at the same time [default: one per processor]' -r
 complete -c vexfs-bench -l memory -d 'For run: memory that building an index may take [default: half of what is free]' -r
-complete -c vexfs-bench -l plot -d 'For run: plot recall against queries per second' -r -F
-complete -c vexfs-bench -l csv -d 'For run: print the searches as comma-separated values'
+complete -c vexfs-bench -l plot -d 'For run and show: plot recall against queries per second' -r -F
+complete -c vexfs-bench -l csv -d 'For run and show: print the searches as comma-separated values'
 complete -c vexfs-bench -s q -l quiet -d 'Say nothing but errors and warnings'
 complete -c vexfs-bench -s v -l verbose -d 'Say more; may be given twice'
 complete -c vexfs-bench -l json -d 'Print the result as JSON'

@@ -65,7 +65,11 @@ fn a_run_leaves_nothing_but_its_result() {
     assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 0);
     let drawn = fs::read_to_string(&plot).expect("the plot");
     assert!(drawn.starts_with("<svg") && drawn.trim_end().ends_with("</svg>"));
-    assert_eq!(drawn.matches("<polyline").count(), 4, "two ways of searching, two modes each");
+    let curves = drawn.matches("stroke-width=\"2\"").count() - 2;
+    assert_eq!(curves, 4, "two ways of searching, two modes each, besides the two lines of the legend");
+    for text in ["recall@3", "queries per second", "exact", "lsh,tables=2,bits=3", "300 × 8 f32"] {
+        assert!(drawn.contains(text), "{text}");
+    }
 }
 
 #[test]
@@ -73,7 +77,9 @@ fn a_device_keeps_the_collection_and_other_data() {
     let scratch = Scratch::new();
     let device = scratch.path("device");
     Tool::MKFS.run().arg(&device).arg("64M").finish().expect(0);
-    let run = small(&scratch).arg("-d").arg(&device).arg("--csv").finish().expect(0);
+    let plot = scratch.path("recall.png");
+    let run = small(&scratch).arg("-d").arg(&device).arg("--csv").arg("--plot").arg(&plot).finish().expect(0);
+    assert!(fs::read(&plot).expect("the plot").starts_with(b"\x89PNG\r\n"));
     let lines: Vec<String> = run.text().lines().map(str::to_owned).collect();
     let columns = lines[0].split(',').count();
     assert!(lines[0].starts_with("index,effort_name,") && lines.len() > 4);
@@ -146,6 +152,19 @@ fn two_results_are_compared_and_other_files_refused() {
         assert!(run.stderr.contains("other.json"), "{}", run.stderr);
     }
     Tool::BENCH.run().arg("compare").arg(&before).finish().expect(2);
+    let plot = scratch.path("again.svg");
+    let shown = Tool::BENCH.run().arg("show").arg(&before).arg("--plot").arg(&plot).finish().expect(0);
+    assert!(
+        shown.text().contains("lsh,tables=2,bits=3") && shown.text().contains("q/s at 0.9"),
+        "{}",
+        shown.text()
+    );
+    assert!(fs::read_to_string(&plot).expect("the plot").starts_with("<svg"));
+    let shown = Tool::BENCH.run().args(["show", "--json"]).arg(&before).finish().expect(0);
+    let (again, first) = (json(&shown), json(&result));
+    assert_eq!((&again["schema"], &again["workload"]), (&first["schema"], &first["workload"]));
+    assert_eq!(again["searches"].as_array().map(Vec::len), first["searches"].as_array().map(Vec::len));
+    Tool::BENCH.run().arg("show").finish().expect(2);
     Tool::BENCH.run().arg("run").arg(&before).finish().expect(2);
 }
 
@@ -162,8 +181,16 @@ fn wrong_workloads_are_named() {
         .finish()
         .expect(1);
     assert!(run.stderr.contains("test.npy: dimension 3"), "{}", run.stderr);
-    let png = Tool::BENCH.run().args(["run", "--plot", "a.png"]).finish().expect(2);
-    assert!(png.stderr.contains(".svg"), "{}", png.stderr);
+    let plot = Tool::BENCH.run().args(["run", "--plot", "a.gif"]).finish().expect(2);
+    assert!(plot.stderr.contains(".svg or .png"), "{}", plot.stderr);
     let index = Tool::BENCH.run().args(["run", "--index", "tree"]).finish().expect(2);
     assert!(index.stderr.contains("tree"), "{}", index.stderr);
+    // Before anything is measured.
+    let index =
+        Tool::BENCH.run().args(["run", "--index", "flat", "--index", "hnsw,m=1000"]).finish().expect(2);
+    assert!(index.stderr.contains("m=1000") && index.stdout.is_empty(), "{}", index.stderr);
+    let both = ["run", "--dataset", "a.hdf5", "--train", "b.npy", "--test", "c.npy"];
+    Tool::BENCH.run().args(both).finish().expect(2);
+    let missing = Tool::BENCH.run().args(["run", "--dataset", "/nowhere.hdf5"]).finish().expect(1);
+    assert!(missing.stderr.contains("/nowhere.hdf5"), "{}", missing.stderr);
 }

@@ -13,20 +13,20 @@ use vexfs_fs::index::IndexRequest;
 ///
 /// run imports vectors into a collection, builds the indexes asked for, and searches by comparing with every vector and through each
 /// index at every effort, one query at a time and all at once. Each search is repeated, and recall stands beside speed. hw measures
-/// the machine; compare sets two results of run side by side.
+/// the machine; compare sets two results of run side by side, and show prints or plots one again.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "vexfs-bench",
     bin_name = "vexfs-bench",
     version,
-    override_usage = "vexfs-bench run [OPTIONS]\n       vexfs-bench hw [OPTIONS]\n       vexfs-bench compare [OPTIONS] BEFORE.json AFTER.json"
+    override_usage = "vexfs-bench run [OPTIONS]\n       vexfs-bench hw [OPTIONS]\n       vexfs-bench compare [OPTIONS] BEFORE.json AFTER.json\n       vexfs-bench show [OPTIONS] RESULT.json"
 )]
 pub struct Args {
     /// What to do
     #[arg(value_name = "WHAT", value_enum)]
     pub what: What,
 
-    /// For compare: two results of run, as --json writes them
+    /// For compare two results of run, as --json writes them; for show one
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
 
@@ -100,12 +100,15 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
 
-    /// For run: print the searches as comma-separated values
+    /// For run and show: print the searches as comma-separated values
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
 
-    /// For run: plot recall against queries per second
-    #[arg(long, value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
+    /// For run and show: plot recall against queries per second
+    ///
+    /// Both axes are logarithmic, that of recall in the share of neighbours that is missed. The picture is an SVG or a PNG, as the end
+    /// of the name says.
+    #[arg(long, value_name = "FILE.svg|FILE.png", value_hint = ValueHint::FilePath)]
     pub plot: Option<PathBuf>,
 
     #[command(flatten)]
@@ -122,4 +125,6 @@ pub enum What {
     Hw,
     /// Compare two results
     Compare,
+    /// Show a result again, as a table, a plot or values
+    Show,
 }

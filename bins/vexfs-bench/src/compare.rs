@@ -69,7 +69,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> anyhow::Result<Bench> {
+/// Reads a result of run.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Bench> {
     #[derive(Deserialize)]
     struct Document {
         schema: Found,
@@ -134,7 +135,7 @@ fn lines(before: &Bench, after: &Bench) -> Vec<Line> {
 }
 
 /// Queries per second of the fastest search with at least `recall`.
-fn fastest(searches: &[Measured], spec: &str, mode: Mode, recall: f64) -> Option<f64> {
+pub(crate) fn fastest(searches: &[Measured], spec: &str, mode: Mode, recall: f64) -> Option<f64> {
     let fit = searches
         .iter()
         .filter(|search| search.spec == spec && search.mode == mode && search.recall >= recall);

@@ -5,7 +5,6 @@ use std::time::Instant;
 use vexfs_cli::{Interrupted, WithHint, signals};
 use vexfs_format::InodeNo;
 use vexfs_fs::collection::append::{Appender, RowIds};
-use vexfs_fs::collection::create::CollectionSpec;
 use vexfs_fs::{FsError, Volume};
 
 use crate::result::Import;
@@ -54,12 +53,7 @@ pub(crate) fn measure(
 }
 
 fn import(volume: &mut Volume, workload: &Workload, name: &str) -> anyhow::Result<()> {
-    let spec = CollectionSpec {
-        dim: u32::try_from(workload.dim)?,
-        dtype: workload.dtype,
-        metric: workload.metric,
-        normalized: false,
-    };
+    let spec = workload.spec()?;
     let mut txn = volume.begin()?;
     let made = txn.create_collection(InodeNo::ROOT, name.as_bytes(), &spec);
     let ino = match made {

@@ -8,6 +8,7 @@ pub mod args;
 mod compare;
 mod hardware;
 mod import;
+mod memory;
 mod plot;
 mod print;
 mod random;

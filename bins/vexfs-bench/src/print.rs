@@ -4,8 +4,12 @@ use vexfs_cli::Output;
 use vexfs_cli::output::table::{Align, Table};
 use vexfs_cli::size::format_size;
 
-use crate::result::Bench;
+use crate::compare::fastest;
+use crate::result::{Bench, Mode};
 use crate::statistics::Statistic;
+
+/// Recalls of the summary, as its columns say.
+const SUMMARISED: [f64; 4] = [0.9, 0.95, 0.99, 0.999];
 
 /// Everything, as text.
 pub(crate) fn table(bench: &Bench, out: &mut Output) -> anyhow::Result<()> {
@@ -24,22 +28,13 @@ pub(crate) fn table(bench: &Bench, out: &mut Output) -> anyhow::Result<()> {
         import.seconds.mean,
         runs(import.seconds.runs)
     ))?;
-    for index in &bench.indexes {
-        let share = index.bytes as f64 / import.bytes.max(1) as f64;
-        out.line(format_args!(
-            "{}: built and calibrated in {:.2} s by {} threads; {}, {share:.2} of the rows",
-            index.spec,
-            index.seconds,
-            index.threads,
-            format_size(index.bytes)
-        ))?;
-    }
     let counted = bench.searches.first().map_or(0, |search| search.qps.runs);
     out.line(format_args!(
         "searches: warm, {} after {} that do not count; mean ± half of the 95 % interval",
         runs(counted),
         bench.warm_ups
     ))?;
+    summary(bench, out)?;
     let columns = [
         ("index", Align::Left),
         ("effort", Align::Left),
@@ -68,6 +63,44 @@ pub(crate) fn table(bench: &Bench, out: &mut Output) -> anyhow::Result<()> {
         ]);
     }
     table.write(out)?;
+    Ok(())
+}
+
+/// What each index costs, and how fast all queries at once are answered with some recalls.
+fn summary(bench: &Bench, out: &mut Output) -> anyhow::Result<()> {
+    let columns = [
+        ("index", Align::Left),
+        ("size", Align::Right),
+        ("of the rows", Align::Right),
+        ("build s", Align::Right),
+        ("memory", Align::Right),
+        ("q/s at 0.9", Align::Right),
+        ("at 0.95", Align::Right),
+        ("at 0.99", Align::Right),
+        ("at 0.999", Align::Right),
+    ];
+    let mut table = Table::new(&columns);
+    let none = || "-".to_owned();
+    let rates = |spec: &str| {
+        SUMMARISED.map(|recall| {
+            let fastest = fastest(&bench.searches, spec, Mode::Batch, recall);
+            fastest.map_or_else(none, |rate| format!("{rate:.0}"))
+        })
+    };
+    table.row(["exact".to_owned(), none(), none(), none(), none()].into_iter().chain(rates("exact")));
+    for index in &bench.indexes {
+        let share = index.bytes as f64 / bench.import.bytes.max(1) as f64;
+        let costs = [
+            index.spec.clone(),
+            format_size(index.bytes),
+            format!("{share:.2}"),
+            format!("{:.2}", index.seconds),
+            format_size(index.memory),
+        ];
+        table.row(costs.into_iter().chain(rates(&index.spec)));
+    }
+    table.write(out)?;
+    out.line(format_args!(""))?;
     Ok(())
 }
 

@@ -2,43 +2,57 @@
 
 use std::time::Instant;
 
-use anyhow::bail;
 use vexfs_cli::index::{BuiltIndex, IndexProgress, explain};
 use vexfs_cli::output::json::write_document;
 use vexfs_cli::size::format_size;
 use vexfs_cli::{Output, Report, Usage, memory, signals, volume};
 use vexfs_fs::Volume;
-use vexfs_fs::index::{self, BuildOptions};
+use vexfs_fs::index::{self, BuildOptions, Expected};
 
 use crate::args::{Args, What};
 use crate::hardware::{self, Machine};
+use crate::memory::most_during;
 use crate::result::{About, Bench, Built, SCHEMA};
 use crate::volume::Place;
 use crate::workload::Workload;
 use crate::{compare, import, plot, print, search};
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
-    if args.what != What::Compare && !args.files.is_empty() {
-        return Err(Usage::new("files are for compare; vectors are named by --train and --test").into());
+    if matches!(args.what, What::Run | What::Hw) && !args.files.is_empty() {
+        return Err(
+            Usage::new("files are for compare and show; vectors are named by --train and --test").into()
+        );
     }
     match args.what {
         What::Run => bench(args, out),
         What::Hw => hardware::run(args, out),
         What::Compare => compare::run(args, out),
+        What::Show => show(args, out),
     }
+}
+
+/// Prints a result that was written before.
+fn show(args: &Args, out: &mut Output) -> anyhow::Result<()> {
+    args.plot.as_deref().map(plot::Format::of).transpose()?;
+    let [file] = args.files.as_slice() else {
+        return Err(Usage::new("show takes one file: RESULT.json").into());
+    };
+    give(args, &compare::read(file)?, out)
 }
 
 fn bench(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     let report = Report::new("vexfs-bench", &args.output);
-    if args.plot.as_ref().is_some_and(|path| path.extension().is_none_or(|extension| extension != "svg")) {
-        return Err(Usage::new("--plot: a file that ends in .svg is expected").into());
-    }
+    args.plot.as_deref().map(plot::Format::of).transpose()?;
     let is_named = args.device.named()?.is_some() && args.directory.is_none();
     if is_named {
         // Before a large file is read in vain.
         drop(volume::open_for_reading(&args.device, &report)?);
     }
     let workload = Workload::of(args)?;
+    let mut expected = Expected::of_new(&args.collection, workload.spec()?);
+    args.index
+        .iter()
+        .try_for_each(|request| explain(expected.add(request), "nothing was measured").map(drop))?;
     signals::catch()?;
     let times = import::repetitions(&workload, !is_named, args.runs.get(), args.warm_ups);
     let place = Place::of(args, workload.rows.len() as u64, times.0, args.index.len())?;
@@ -67,17 +81,20 @@ fn bench(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         indexes,
         searches,
     };
-    if let Some(path) = &args.plot
-        && let Err(error) = std::fs::write(path, plot::svg(&bench))
-    {
-        bail!("{}: {error}", path.display());
+    give(args, &bench, out)
+}
+
+/// Plots and prints a result as the flags say.
+fn give(args: &Args, bench: &Bench, out: &mut Output) -> anyhow::Result<()> {
+    if let Some(path) = &args.plot {
+        plot::write(bench, path)?;
     }
     if args.output.json {
-        write_document(out, SCHEMA, &bench)?;
+        write_document(out, SCHEMA, bench)?;
     } else if args.csv {
-        print::csv(&bench, out)?;
+        print::csv(bench, out)?;
     } else {
-        print::table(&bench, out)?;
+        print::table(bench, out)?;
     }
     Ok(())
 }
@@ -99,7 +116,7 @@ fn store(
         let progress = IndexProgress::new(report);
         let memory = args.memory.unwrap_or_else(memory::for_builds);
         let options = BuildOptions { threads, memory, progress: &progress, dry_run: false };
-        let built = index::build(volume, &args.collection, request, &options);
+        let (built, most) = most_during(|| index::build(volume, &args.collection, request, &options));
         let built = explain(built, "the vectors are stored, the index is not built")?;
         let built = BuiltIndex::new(&built, begun.elapsed());
         report.detail(format!(
@@ -109,7 +126,7 @@ fn store(
             format_size(built.bytes)
         ));
         let (name, spec) = (built.name, built.spec);
-        indexes.push(Built { name, spec, bytes: built.bytes, seconds: built.seconds, threads });
+        indexes.push(Built { name, spec, bytes: built.bytes, seconds: built.seconds, memory: most, threads });
     }
     Ok((imported, indexes))
 }

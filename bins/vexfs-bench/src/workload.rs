@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use vexfs_cli::args::metric_for;
 use vexfs_format::codes::{DType, Metric};
+use vexfs_fs::collection::create::CollectionSpec;
 use vexfs_io::{OpenOptions, TargetType, read_matrix_u64};
 
 use crate::args::Args;
@@ -88,8 +89,9 @@ impl Workload {
                 queries.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
             ),
         };
+        let named = args.dataset.as_deref().unwrap_or(train);
         let mut workload = Self {
-            name: train.file_name().unwrap_or(train.as_os_str()).to_string_lossy().into_owned(),
+            name: named.file_name().unwrap_or(named.as_os_str()).to_string_lossy().into_owned(),
             dim,
             dtype,
             metric: metric_for(dtype, args.metric)?,
@@ -104,6 +106,12 @@ impl Workload {
             workload.truth = Some(workload.read_truth(&path, args.k.get())?);
         }
         Ok(workload)
+    }
+
+    /// The collection that the rows go to.
+    pub(crate) fn spec(&self) -> anyhow::Result<CollectionSpec> {
+        let dim = u32::try_from(self.dim)?;
+        Ok(CollectionSpec { dim, dtype: self.dtype, metric: self.metric, normalized: false })
     }
 
     /// Number of rows.
