@@ -306,12 +306,20 @@ pub(super) fn give_new_ids(ctx: &mut Context<'_>, collection: &CollectionInfo, r
     }
     let mut patches = BTreeMap::new();
     let mut text = format!("inode {}: new ids:", collection.ino);
-    for (&row, id) in rows.iter().zip(next..) {
+    let last = next.checked_add(rows.len() as u64);
+    let mut taken: BTreeSet<u64> = BTreeSet::new();
+    if last.is_none() {
+        // The numbers are used up: any that no row has is free.
+        taken.extend((0..ids.size() / 8).filter_map(|row| ids.number(row)).map(|(id, _)| id));
+        next = 0;
+    }
+    let free = (next..u64::MAX).filter(|id| !taken.contains(id));
+    for (&row, id) in rows.iter().zip(free) {
         patches.insert(row * 8, id.to_le_bytes().to_vec());
         let _ = write!(text, " row {row} has {id};");
     }
     ctx.reporter.note(text.trim_end_matches(';'))?;
-    let next = next.saturating_add(rows.len() as u64);
+    let next = last.unwrap_or(u64::MAX);
     let size = 4096.max(ids.content.as_ref().map_or(4096, |content| content.block_size as u64));
     let accepted = rows.iter().map(|row| row * 8 / size).collect();
     let mend = Mend { patches, accepted, ..Mend::default() };
