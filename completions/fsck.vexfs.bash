@@ -23,7 +23,7 @@ _fsck.vexfs() {
 
     case "${cmd}" in
         fsck.vexfs)
-            opts="-a -p -y -n -f -b -B -C -z -E -t -r -q -v -h -V --preen --yes --check --force --superblock --block-size --progress-fd --undo-file --repair-to --data --extended --timings --quiet --verbose --json --help --version"
+            opts="-a -p -y -n -f -b -B -C -z -E -m -t -r -q -v -h -V --preen --yes --check --force --superblock --block-size --progress-fd --undo-file --repair-to --data --extended --memory --timings --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -74,6 +74,14 @@ _fsck.vexfs() {
                     return 0
                     ;;
                 -E)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

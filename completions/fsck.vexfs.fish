@@ -4,9 +4,10 @@ complete -c fsck.vexfs -s C -l progress-fd -d 'Write progress to this file descr
 complete -c fsck.vexfs -s z -l undo-file -d 'Save what is overwritten in this file, so that it can be taken back' -r -F
 complete -c fsck.vexfs -l repair-to -d 'Copy the device to this image file, and repair the copy' -r -F
 complete -c fsck.vexfs -l data -d 'How much of the data is read' -r -f -a "none\t'Neither rows nor the files that describe them: structure of the filesystem only'
-meta\t'What describes collections: ids, keys, checksums'
-full\t'Every row of every collection and every block of every file'"
-complete -c fsck.vexfs -s E -l extended -d 'Extended options: journal_only' -r
+meta\t'What describes collections: ids, keys, checksums; and the images of indexes'
+full\t'Every row of every collection and every block of every file; and whether indexes contradict themselves'"
+complete -c fsck.vexfs -s E -l extended -d 'Extended options: journal_only, reindex=auto|never|all' -r
+complete -c fsck.vexfs -s m -l memory -d 'Memory to stay within [default: 512M]' -r
 complete -c fsck.vexfs -s p -s a -l preen -d 'Preen: do what is safe without asking; for use at boot'
 complete -c fsck.vexfs -s y -l yes -d 'Answer every question with yes: repair all that can be repaired'
 complete -c fsck.vexfs -s n -l check -d 'Check only: write nothing at all'

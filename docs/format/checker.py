@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An independent checker of VexFS, on top of `reader.py`: every structure, every checksum, every reference.
+"""An independent checker of VexFS, on top of `reader.py` and `images.py`: every structure, every checksum, every reference.
 
     checker.py IMAGE        exit code 0 and one line if all is sound, else 1 and the first thing that is wrong
 
@@ -10,6 +10,7 @@ import struct
 import sys
 
 sys.dont_write_bytecode = True
+from images import check_indexes
 from reader import COLLECTION, DIRECTORY, FILE, SYMLINK, Damage, Volume, has_backup, need, siphash, superblock
 
 
@@ -45,6 +46,7 @@ class Checker(Volume):
             if inode.kind == COLLECTION:
                 self.claim(inode.descriptor, 1, path)
                 self.check_collection(inode)
+                check_indexes(self, inode, self.collection(inode))
             elif inode.kind != DIRECTORY:
                 self.contents(inode)
             used = sum(run[2] for run in runs) + len(nodes) + (inode.kind == COLLECTION)

@@ -3,7 +3,7 @@
 
 It is a proof that the pages suffice, and an oracle for tests: it shares no code with the tools. It favours plainness
 over speed (the CRC is computed byte by byte), reads the whole image into memory, and never writes. `checker.py` beside
-it verifies everything.
+it verifies everything, and `images.py` reads indexes.
 
     reader.py IMAGE ls               every path with its inode, kind and size
     reader.py IMAGE cat PATH         the contents of a file, stream or link

@@ -99,7 +99,8 @@ pub(crate) fn run(data: &[u8]) {
 pub(crate) fn repair_anything(image: &MemDevice) -> Outcome {
     let device: Arc<dyn Device> = Arc::new(image.fork());
     let full = CheckOptions { data: DataLevel::Full, ..CheckOptions::default() };
-    let options = RepairOptions { check: full.clone(), mode: Mode::Yes, now_ns: 2_000 };
+    let options =
+        RepairOptions { check: full.clone(), mode: Mode::Yes, now_ns: 2_000, ..RepairOptions::default() };
     let Ok(report) = repair(device.clone(), &options, &mut Vec::<Problem>::new()) else {
         return Outcome::Refused;
     };

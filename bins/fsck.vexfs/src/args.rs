@@ -11,6 +11,8 @@ use vexfs_cli::args::device_spec;
 use vexfs_cli::extended::key_value;
 use vexfs_cli::size::parse_size;
 use vexfs_format::superblock::BLOCK_SIZES;
+use vexfs_fs::check::DEFAULT_MEMORY;
+use vexfs_fs::check::repair::Reindex;
 
 /// Check and repair a VexFS filesystem
 ///
@@ -47,6 +49,9 @@ pub struct Args {
     pub check: bool,
 
     /// Check even if the filesystem is marked clean
+    ///
+    /// Without it, a filesystem that is marked clean is looked at for milliseconds: superblocks, journal, names of collections,
+    /// and the images of indexes up to 32 MiB of them.
     #[arg(short, long)]
     pub force: bool,
 
@@ -89,11 +94,22 @@ pub struct Args {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Data::Meta)]
     pub data: Data,
 
-    /// Extended options: journal_only
+    /// Extended options: journal_only, reindex=auto|never|all
     ///
-    /// A list separated by commas; key:value is the same as key=value. journal_only replays the journal and checks nothing.
+    /// A list separated by commas; key:value is the same as key=value. journal_only replays the journal and checks nothing. reindex
+    /// says what becomes of indexes, which hold nothing but what follows from the rows: with auto, the default, one that is damaged is
+    /// built anew as it was asked for, and dropped where that cannot be; with never it is dropped; with all, each is built anew, damaged
+    /// or not.
     #[arg(short = 'E', long, value_name = "OPTION", value_delimiter = ',', value_parser = Extended::parse)]
     pub extended: Vec<Extended>,
+
+    /// Memory to stay within [default: 512M]
+    ///
+    /// Takes k, M, G and T as powers of 1024. It bounds what is cut into parts: ids that are compared, and indexes that are built anew.
+    /// The tables of a check come on top of it: 128 bytes for each block group, 32 for each inode in use, 600 for each
+    /// collection, and at most a bit for each block in groups that are partly in use.
+    #[arg(short, long, value_name = "SIZE", value_parser = memory, default_value_t = DEFAULT_MEMORY, hide_default_value = true)]
+    pub memory: u64,
 
     /// Print how long each pass took; twice: and what it read
     #[arg(short = 't', long, action = ArgAction::Count)]
@@ -123,9 +139,9 @@ pub struct Args {
 pub enum Data {
     /// Neither rows nor the files that describe them: structure of the filesystem only
     None,
-    /// What describes collections: ids, keys, checksums
+    /// What describes collections: ids, keys, checksums; and the images of indexes
     Meta,
-    /// Every row of every collection and every block of every file
+    /// Every row of every collection and every block of every file; and whether indexes contradict themselves
     Full,
 }
 
@@ -134,6 +150,8 @@ pub enum Data {
 pub enum Extended {
     /// Replay the journal, check nothing.
     JournalOnly,
+    /// What becomes of indexes.
+    Reindex(Reindex),
 }
 
 impl Extended {
@@ -144,7 +162,10 @@ impl Extended {
     pub fn parse(text: &str) -> Result<Self, String> {
         match key_value(text) {
             ("journal_only", None) => Ok(Self::JournalOnly),
-            _ => Err("expected journal_only".to_owned()),
+            ("reindex", Some("auto")) => Ok(Self::Reindex(Reindex::Auto)),
+            ("reindex", Some("never")) => Ok(Self::Reindex(Reindex::Never)),
+            ("reindex", Some("all")) => Ok(Self::Reindex(Reindex::All)),
+            _ => Err("expected journal_only or reindex=auto|never|all".to_owned()),
         }
     }
 }
@@ -152,7 +173,17 @@ impl Extended {
 impl Args {
     /// Whether a filesystem that is marked clean is checked all the same.
     pub fn is_forced(&self) -> bool {
-        self.force || self.data == Data::Full || self.superblock.is_some()
+        let is_asked = self.data == Data::Full || self.reindex() == Some(Reindex::All);
+        self.force || is_asked || self.superblock.is_some()
+    }
+
+    /// What becomes of indexes, if that was said; the last word counts.
+    pub fn reindex(&self) -> Option<Reindex> {
+        let reindex = |option: &Extended| match option {
+            Extended::Reindex(reindex) => Some(*reindex),
+            Extended::JournalOnly => None,
+        };
+        self.extended.iter().rev().find_map(reindex)
     }
 
     /// Whether anything may be written.
@@ -163,6 +194,16 @@ impl Args {
     /// Whether the journal is to be replayed and nothing checked.
     pub fn journal_only(&self) -> bool {
         self.extended.contains(&Extended::JournalOnly)
+    }
+}
+
+/// Least memory to stay within: with less, ids would be compared in passes without end.
+const MIN_MEMORY: u64 = 8 << 20;
+
+fn memory(text: &str) -> Result<u64, String> {
+    match parse_size(text).map_err(|error| error.to_string())? {
+        size @ MIN_MEMORY.. => Ok(size),
+        _ => Err("expected at least 8M".to_owned()),
     }
 }
 
@@ -217,6 +258,19 @@ mod tests {
         assert!(parse("-E journal_only img").expect("known").journal_only());
         assert!(parse("-E journal_only:1 img").is_err());
         assert!(parse("-E fragcheck img").is_err());
+        for text in ["reindex", "reindex=", "reindex=some", "reindex:auto:all"] {
+            assert!(parse(&format!("-E {text} img")).is_err(), "{text}");
+        }
+        assert_eq!(parse("-E reindex:never img").expect("known").reindex(), Some(Reindex::Never));
+        let both = parse("-E journal_only,reindex=never -E reindex=all img").expect("known");
+        assert_eq!((both.reindex(), both.journal_only(), both.is_forced()), (Some(Reindex::All), true, true));
+    }
+
+    #[test]
+    fn memory_is_a_size_that_is_enough_for_something() {
+        assert_eq!(parse("-m 64M img").expect("a size").memory, 64 << 20);
+        assert_eq!(parse("img").expect("a size").memory, DEFAULT_MEMORY);
+        assert!(parse("-m 4096 img").is_err() && parse("-m much img").is_err());
     }
 
     #[test]

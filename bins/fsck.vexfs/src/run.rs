@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context, anyhow};
 use vexfs_cli::args::OutputArgs;
@@ -25,6 +26,9 @@ use crate::watch::{Stop, Watch};
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<FsckStatus> {
     signals::catch().context("cannot catch signals")?;
+    if args.check && args.reindex().is_some() {
+        return Err(Usage::new("-E reindex is for a check that may write, and -n is none").into());
+    }
     let fd = progress_fd(args)?;
     let asks_nothing = args.check || args.preen || args.yes || args.journal_only();
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -87,12 +91,14 @@ impl Run<'_> {
             return self.end_after_replay(out, &replay);
         }
         if !self.args.is_forced() && self.lost.is_empty() {
-            match quick::look(self.device.clone())? {
-                Look::Clean { summary, is_complete } => {
+            match quick::look(self.device.clone()) {
+                Err(FsError::NotVexfs { .. }) if self.searches() => {}
+                Err(error) => return Err(error.into()),
+                Ok(Look::Clean { summary, is_complete }) => {
                     self.say_clean(out, &summary, is_complete, &replay)?;
                     return Ok(FsckStatus::CLEAN);
                 }
-                Look::Doubtful(reason) => {
+                Ok(Look::Doubtful(reason)) => {
                     self.report.message(format!("{}: {reason}; checking all of it", self.name()));
                 }
             }
@@ -100,11 +106,13 @@ impl Run<'_> {
         let options = CheckOptions {
             superblock: self.args.superblock.map(BlockNo),
             block_size: self.args.block_size,
+            search: self.searches(),
             data: match self.args.data {
                 Data::None => DataLevel::None,
                 Data::Meta => DataLevel::Meta,
                 Data::Full => DataLevel::Full,
             },
+            memory: self.args.memory,
         };
         if self.args.check { self.check(out, fd, &options) } else { self.repair(out, fd, options, &replay) }
     }
@@ -144,7 +152,13 @@ impl Run<'_> {
             (_, true) => Mode::Yes,
             _ => Mode::Ask,
         };
-        let options = RepairOptions { check, mode, now_ns: clock::now_ns().unwrap_or_default() };
+        let options = RepairOptions {
+            check,
+            mode,
+            now_ns: clock::now_ns().unwrap_or_default(),
+            reindex: self.args.reindex().unwrap_or_default(),
+            threads: thread::available_parallelism().map_or(1, usize::from),
+        };
         let mut watch = Watch::new(self.args, out, &self.report, fd, self.device.clone());
         let repaired = repair::repair(self.device.clone(), &options, &mut watch);
         watch.finish();
@@ -224,6 +238,9 @@ impl Run<'_> {
                 | FsError::Corrupt(_)
                 | FsError::Incompatible(Incompatible::RoCompat(_))),
             ) => return Ok(Replay { transactions: 0, refused: Some(error) }),
+            Err(error @ FsError::NotVexfs { .. }) if self.searches() => {
+                return Ok(Replay { transactions: 0, refused: Some(error) });
+            }
             Err(error) => return Err(error.into()),
         };
         let transactions = volume.report().replayed;
@@ -233,6 +250,11 @@ impl Run<'_> {
             self.report.message(format!("{name}: replayed {transactions} transactions of the journal"));
         }
         Ok(Replay { transactions, refused: None })
+    }
+
+    /// Whether all of the device is searched for a superblock if there is none in its place. At boot nobody waits for that.
+    fn searches(&self) -> bool {
+        !self.args.preen && !self.args.journal_only()
     }
 
     fn open_for_writing(&self) -> Result<Volume, FsError> {

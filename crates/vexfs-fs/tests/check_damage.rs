@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use check_recipes::{Recipe, all};
 use check_support::image::{BLOCK, Image};
 use check_support::{check_full, lines};
-use vexfs_fs::check::{Problem, table};
+use vexfs_fs::check::{Fix, Problem, table};
 
 /// The kinds of problems, each once, in order.
 fn codes(problems: &[Problem]) -> String {
@@ -57,7 +57,9 @@ fn each_kind_of_problem_has_a_recipe() {
     let in_recipes: String = all().iter().map(|recipe| recipe.codes).collect::<Vec<_>>().join(" ");
     let missing: Vec<String> = table::ALL
         .iter()
-        .filter(|kind| !elsewhere.contains(kind) && !in_recipes.contains(&kind.code.to_string()))
+        // Indexes are damaged and mended in tests of their own.
+        .filter(|kind| !elsewhere.contains(kind) && kind.fix != Fix::Index)
+        .filter(|kind| !in_recipes.contains(&kind.code.to_string()))
         .map(|kind| format!("{}: {}", kind.code, kind.message))
         .collect();
     assert!(missing.is_empty(), "{}", missing.join("\n"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use vexfs_device::Device;
+use vexfs_format::codes::InodeKind;
 use vexfs_format::extent::SUMS_BASE;
 use vexfs_format::inode::{FLAG_LOST, Inode};
 use vexfs_format::sums;
@@ -24,6 +25,8 @@ pub(super) struct Content {
     pub(super) extents: Extents,
     /// Whether a person knows that contents are lost.
     pub(super) is_known_lost: bool,
+    /// Whether it belongs to an index: then nothing of it can be lost.
+    pub(super) is_of_index: bool,
     generation: u64,
     seed: Seed,
 }
@@ -70,6 +73,7 @@ impl Content {
             block_size,
             extents,
             is_known_lost: inode.flags.get() & FLAG_LOST != 0,
+            is_of_index: is_of_index(ctx, inode),
             generation: inode.generation.get(),
             seed: ctx.volume.seed(),
         })
@@ -172,6 +176,14 @@ impl Content {
         let first = (range.start - blocks.start * size) as usize;
         Some(whole[first..first + (end - range.start) as usize].to_vec())
     }
+}
+
+/// Whether an inode is in the directory of index images of a collection.
+fn is_of_index(ctx: &Context<'_>, inode: &Inode) -> bool {
+    let named = ctx.inodes.get(inode.number().get()).map_or(inode.parent.get(), |info| info.parent);
+    let above = ctx.inodes.get(named).map_or(0, |directory| directory.parent);
+    let collection = ctx.collections.binary_search_by_key(&above, |c| c.ino);
+    inode.kind() == InodeKind::Stream && collection.is_ok_and(|index| ctx.collections[index].index == named)
 }
 
 impl Sums {

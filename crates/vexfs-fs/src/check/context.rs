@@ -36,6 +36,8 @@ pub(super) struct CollectionInfo {
     pub(super) desc: Arc<CollectionDesc>,
     /// Inodes of the streams that the names of the format lead to, in the order of [`STREAMS`]; 0 for none.
     pub(super) streams: [u64; STREAMS.len()],
+    /// Inode of the directory of index images; 0 for none.
+    pub(super) index: u64,
 }
 
 /// Names of the streams that the format defines.
@@ -63,6 +65,8 @@ pub(super) struct Reporter<'a> {
     ledger: Option<&'a mut Ledger>,
     /// Problems that are to be repaired.
     accepted: Vec<Problem>,
+    /// Whether something stays as it is that was found.
+    has_left: bool,
     last: Progress,
 }
 
@@ -76,6 +80,7 @@ impl<'a> Reporter<'a> {
             report: CheckReport::default(),
             ledger,
             accepted: Vec::new(),
+            has_left: false,
             last,
         }
     }
@@ -98,8 +103,11 @@ impl<'a> Reporter<'a> {
             None if is_told => go_on(self.observer.problem(problem)),
             None => Ok(()),
             Some(ledger) => {
+                let is_notice = problem.kind.severity == Severity::Notice;
                 if ledger.consider(&problem, is_told, self.observer)? {
                     self.accepted.push(problem);
+                } else {
+                    self.has_left |= !is_notice;
                 }
                 Ok(())
             }
@@ -122,6 +130,11 @@ impl<'a> Reporter<'a> {
     /// Problems that are to be repaired.
     pub(super) fn accepted(&self) -> &[Problem] {
         &self.accepted
+    }
+
+    /// Whether something that this round found stays as it is.
+    pub(super) fn has_left(&self) -> bool {
+        self.has_left
     }
 
     /// Whether this is not the first round of a repair.
@@ -162,6 +175,8 @@ pub(super) struct Context<'a> {
     pub(super) volume: Volume,
     pub(super) geometry: Geometry,
     pub(super) data: DataLevel,
+    /// Bytes of memory that work which can be cut into parts may take.
+    pub(super) memory: u64,
     pub(super) reporter: Reporter<'a>,
     /// Gathered by pass 1: a group each.
     pub(super) groups: Vec<GroupInfo>,
@@ -194,6 +209,7 @@ impl<'a> Context<'a> {
             volume,
             geometry,
             data: options.data,
+            memory: options.memory(),
             reporter,
             groups: Vec::new(),
             inodes: InodeTable::default(),

@@ -111,6 +111,9 @@ fn report_sums(ctx: &mut Context<'_>, content: &Content, index: u64, fault: &NoS
         |kind, block: u64| Problem::new(kind).inode(content.ino.get()).block(block).name(index.to_string());
     match fault {
         NoSums::NotMapped => Ok(()),
+        NoSums::Damaged(block, found) | NoSums::Unreadable(block, found) if content.is_of_index => {
+            ctx.report(at(table::INDEX_SUMS, *block).found(found))
+        }
         NoSums::Damaged(block, found) => ctx.report(at(table::SUMS_DAMAGED, *block).found(found)),
         NoSums::Unreadable(block, found) => ctx.report(at(table::SUMS_UNREADABLE, *block).found(found)),
     }
@@ -118,6 +121,8 @@ fn report_sums(ctx: &mut Context<'_>, content: &Content, index: u64, fault: &NoS
 
 fn report_fault(ctx: &mut Context<'_>, content: &Content, fault: &Fault) -> Result<()> {
     let kind = match fault.what {
+        What::Damaged | What::Tail if content.is_of_index => table::INDEX_DATA,
+        What::Unreadable(_) if content.is_of_index => table::INDEX_UNREADABLE,
         What::Damaged | What::Unreadable(_) if content.is_known_lost => table::DATA_LOST,
         What::Damaged => table::DATA_DAMAGED,
         What::Unreadable(_) => table::DATA_UNREADABLE,

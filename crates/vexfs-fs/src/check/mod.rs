@@ -11,7 +11,7 @@
 //! # Memory
 //! One bit for each block of the groups that are partly used by objects, so at most a bit for each block of the device; 32 bytes
 //! for each inode in use; 600 bytes for each collection; 128 bytes for each group. While the ids of a collection are compared, at
-//! most 128 MiB more; while data is read, half a MiB and its checksums; the extents of one object at a time.
+//! most a quarter of [`CheckOptions::memory`] more, and all of it while an index is built anew; while data is read, half a MiB and its checksums; the extents of one object at a time.
 //!
 //! # Example
 //! ```
@@ -69,10 +69,10 @@ pub const MAX_TOLD: u64 = 10_000;
 pub enum DataLevel {
     /// The structure of the filesystem only.
     None,
-    /// Checksum blocks, and what describes rows: ids, keys, deletions, row checksums.
+    /// Checksum blocks, what describes rows (ids, keys, deletions, row checksums), and the images of indexes.
     #[default]
     Meta,
-    /// Every block of every file and stream.
+    /// Every block of every file and stream, and whether the images of indexes contradict themselves.
     Full,
 }
 
@@ -83,8 +83,23 @@ pub struct CheckOptions {
     pub superblock: Option<BlockNo>,
     /// Bytes per block, where `superblock` is given and the primary cannot tell.
     pub block_size: Option<u32>,
+    /// Search all of the device where neither the superblock nor a backup is in its place.
+    pub search: bool,
     /// How much of the contents of files is read.
     pub data: DataLevel,
+    /// Bytes of memory to stay within, beside what [the module](self#memory) says of the tables; 0 for [`DEFAULT_MEMORY`].
+    pub memory: u64,
+}
+
+/// Bytes of memory that the comparison of ids, and building indexes anew, stay within together: what a small server has to spare
+/// at boot.
+pub const DEFAULT_MEMORY: u64 = 512 << 20;
+
+impl CheckOptions {
+    /// Bytes of memory to stay within.
+    pub fn memory(&self) -> u64 {
+        if self.memory == 0 { DEFAULT_MEMORY } else { self.memory }
+    }
 }
 
 /// How far a check has come.

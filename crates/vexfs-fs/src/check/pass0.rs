@@ -1,12 +1,13 @@
 //! Pass 0: the superblock and the journal, without which nothing else is found.
 //!
-//! Verifies: the primary superblock, every backup against it, the length of the device, the journal superblock, the committed
+//! Verifies: the primary superblock, which is searched for if need be, every backup against it, the length of the device, the journal superblock, the committed
 //! transactions, and that none was lost.
 //!
 //! Gathers: the superblock in force and the overlay, as a [`Volume`] that the other passes read through.
 
 mod backups;
 mod journal;
+mod scan;
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use super::table;
 use crate::error::{FsError, Result};
 use crate::probe;
 use crate::txn::replay;
-use crate::volume::{OpenOptions, Volume};
+use crate::volume::{OpenOptions, OpenReport, Volume};
 
 pub(super) fn run(
     dev: Arc<dyn Device>,
@@ -35,9 +36,13 @@ pub(super) fn run(
         block_size: options.block_size,
         ..OpenOptions::default()
     };
-    let (sb, found) = probe::find_superblock(&*dev, &open)?;
+    let (sb, found) = match probe::find_superblock(&*dev, &open) {
+        Ok(found) => found,
+        Err(error) => search(&*dev, options, reporter, error)?,
+    };
     reporter.block_size = sb.block_size.get().into();
-    reporter.report.backup = Some(BlockNo(sb.self_block.get())).filter(|block| block.get() > 0);
+    let used = found.backup.as_ref().map_or(sb.self_block.get(), |(block, _)| block.get());
+    reporter.report.backup = Some(BlockNo(used)).filter(|block| block.get() > 0);
 
     if !is_corrected(&dev, &sb) {
         check_length(&*dev, &sb, reporter)?;
@@ -70,6 +75,26 @@ pub(super) fn run(
     reporter.report.summary.inodes = volume.sb.inodes.get();
     reporter.progress(0, 1, 1)?;
     Ok(volume)
+}
+
+/// Searches all of the device for a superblock, where that is wanted and `error` says that there is none in its place.
+fn search(
+    dev: &dyn Device,
+    options: &CheckOptions,
+    reporter: &mut Reporter<'_>,
+    error: FsError,
+) -> Result<(Superblock, OpenReport)> {
+    let FsError::NotVexfs { reason: damage, .. } = &error else { return Err(error) };
+    if !options.search || options.superblock.is_some() {
+        return Err(error);
+    }
+    reporter.note("neither the superblock nor a backup is in its place: searching all of the device")?;
+    match scan::find(dev, reporter)? {
+        Some((sb, block)) => {
+            Ok((sb, OpenReport { backup: Some((block, damage.clone())), ..OpenReport::default() }))
+        }
+        None => Err(error),
+    }
 }
 
 fn check_length(dev: &dyn Device, sb: &Superblock, reporter: &mut Reporter<'_>) -> Result<()> {

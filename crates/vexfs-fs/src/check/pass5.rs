@@ -2,12 +2,13 @@
 //!
 //! Verifies: the bitmaps and counters of each group against everything that was gathered; the totals of the superblock; that each
 //! collection has its streams, with ids and keys that agree with its descriptor; as far as asked, the contents of every file against
-//! their checksums.
+//! their checksums; that each index is whole and of the rows of its collection.
 //!
 //! Gathers: the summary.
 
 mod groups;
 mod ids;
+pub(super) mod indexes;
 mod keys;
 mod numbers;
 mod rows;
@@ -29,7 +30,8 @@ const MAX_READS: u64 = 4;
 pub(super) fn run(ctx: &mut Context<'_>) -> Result<()> {
     let mut steps = check_groups(ctx)?;
     check_streams(ctx)?;
-    check_contents(ctx, &mut steps)
+    check_contents(ctx, &mut steps)?;
+    check_indexes(ctx)
 }
 
 /// Bitmaps and counters.
@@ -69,6 +71,17 @@ pub(super) fn check_contents(ctx: &mut Context<'_>, steps: &mut Steps) -> Result
     steps.add(ctx, 0)
 }
 
+/// The indexes of collections, after the blocks of their images.
+pub(super) fn check_indexes(ctx: &mut Context<'_>) -> Result<()> {
+    for index in 0..ctx.collections.len() {
+        if ctx.collections[index].index > 0 {
+            let collection = ctx.collections[index].clone();
+            indexes::check(ctx, &collection)?;
+        }
+    }
+    Ok(())
+}
+
 /// How far the pass has come.
 pub(super) struct Steps {
     done: u64,
@@ -94,9 +107,9 @@ fn read_contents(ctx: &mut Context<'_>, info: &InodeInfo, steps: &mut Steps) -> 
     let stream = collection.and_then(|index| {
         ctx.collections[index].streams.iter().position(|&ino| ino == info.number).map(|n| (index, n))
     });
-    // What describes rows is read also where rows are not.
-    let describes_rows = stream.is_some_and(|(_, n)| STREAMS[n] != STREAMS[0]);
     let Some(content) = Content::open(ctx, info.number) else { return Ok(()) };
+    // What describes rows, or shortens the way to them, is read also where rows are not.
+    let describes_rows = content.is_of_index || stream.is_some_and(|(_, n)| STREAMS[n] != STREAMS[0]);
     let Some(left) = steps.budget.checked_sub(content.extents.blocks()) else { return Ok(()) };
     steps.budget = left;
     if ctx.data == DataLevel::Full || describes_rows {

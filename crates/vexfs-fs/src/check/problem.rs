@@ -102,6 +102,8 @@ pub enum Fix {
     Rows,
     /// Writes checksums anew, or marks contents as lost.
     Contents,
+    /// Builds an index anew, or drops it.
+    Index,
 }
 
 /// A kind of problem: a row of [`super::table`].

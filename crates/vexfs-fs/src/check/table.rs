@@ -377,6 +377,33 @@ kinds! {
     DATA_LOST = 5 47, Notice, Fix,
         "{object}: {blocks} (logical {name}) are known to be lost: they are as damaged as a repair has found them",
         "", Nothing;
+    INDEX_ENTRY = 5 60, Structure, Fix,
+        "{object}: the name '{name}' leads to a {found}, which is no file of an index",
+        "Move it to lost+found?", Index;
+    INDEX_FILES = 5 61, Derived, Fix,
+        "{object}: index {name} is not whole: {found}",
+        "Build it anew, or drop it where that cannot be?", Index;
+    INDEX_IMAGE = 5 62, Derived, Fix,
+        "{object}: index {name} cannot be used: {found}",
+        "Build it anew, or drop it where that cannot be?", Index;
+    INDEX_CALIBRATION = 5 63, Derived, Fix,
+        "{object}: the calibration of index {name} cannot be used: {found}",
+        "Measure it anew, or drop it where that cannot be?", Index;
+    INDEX_CONTRADICTS = 5 64, Derived, Fix,
+        "{object}: index {name} contradicts itself: {found}",
+        "Build it anew, or drop it where that cannot be?", Index;
+    INDEX_DATA = 5 65, Derived, Fix,
+        "{object}: {blocks} (logical {name}) of an index do not agree with their checksums",
+        "Build the index anew, or drop it where that cannot be?", Index;
+    INDEX_UNREADABLE = 5 66, Derived, Fix,
+        "{object}: {blocks} (logical {name}) of an index cannot be read: {found}",
+        "Build the index anew, or drop it where that cannot be?", Index;
+    INDEX_SUMS = 5 67, Derived, Fix,
+        "{object}: checksum block {name} of an index is damaged: {found}",
+        "Build the index anew, or drop it where that cannot be?", Index;
+    INDEX_ASKED = 5 68, Derived, Fix,
+        "{object}: index {name} is to be built anew, as was asked",
+        "Build it anew, or drop it where that cannot be?", Index;
 }
 
 #[cfg(test)]

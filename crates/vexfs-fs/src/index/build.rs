@@ -76,14 +76,27 @@ pub fn build(
 ) -> Result<Built> {
     let collection = Collection::open(volume, path)?;
     collection.desc.features().check_writable()?;
-    let name = Expected::of(volume, &collection)?.add(request)?;
-    let source = open_source(volume, &collection, (&name, &request.spec), options)?;
+    build_in(volume, &collection, request, options)
+}
+
+/// As [`build`], for a collection that was looked up.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_in(
+    volume: &mut Volume,
+    collection: &Collection,
+    request: &IndexRequest,
+    options: &BuildOptions<'_>,
+) -> Result<Built> {
+    let name = Expected::of(volume, collection)?.add(request)?;
+    let source = open_source(volume, collection, (&name, &request.spec), options)?;
     if options.dry_run {
         let parts = source.plan_parts(0..source.len(), options.progress)?;
         return Ok(Built { spec: request.spec.clone(), parts, name });
     }
     let mut txn = volume.begin()?;
-    let directory = index_directory(&mut txn, &collection)?;
+    let directory = index_directory(&mut txn, collection)?;
     let parts = write_all(&source, &mut txn, directory, options)?;
     txn.commit()?;
     Ok(Built { spec: request.spec.clone(), parts, name })
@@ -157,17 +170,35 @@ pub fn rebuild(volume: &mut Volume, path: &str, name: &str, options: &BuildOptio
     collection.desc.features().check_writable()?;
     let files = files::find(volume, &collection, name)?;
     let spec = files.read_spec(volume, &collection)?;
-    let source = open_source(volume, &collection, (name, &spec), options)?;
+    replace(volume, &collection, &files, &spec, options)
+}
+
+/// Builds an index in place of the files of one, which need not be intact.
+///
+/// # Durability
+/// As [`build`]: until the commit the old files are there.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn replace(
+    volume: &mut Volume,
+    collection: &Collection,
+    files: &IndexFiles,
+    spec: &IndexSpec,
+    options: &BuildOptions<'_>,
+) -> Result<Built> {
+    let source = open_source(volume, collection, (&files.name, spec), options)?;
+    let (name, spec) = (files.name.clone(), spec.clone());
     if options.dry_run {
         let parts = source.plan_parts(0..source.len(), options.progress)?;
-        return Ok(Built { name: name.to_owned(), spec, parts });
+        return Ok(Built { name, spec, parts });
     }
     let mut txn = volume.begin()?;
-    let directory = index_directory(&mut txn, &collection)?;
-    remove_files(&mut txn, directory, &files)?;
+    let directory = index_directory(&mut txn, collection)?;
+    remove_files(&mut txn, directory, files)?;
     let parts = write_all(&source, &mut txn, directory, options)?;
     txn.commit()?;
-    Ok(Built { name: name.to_owned(), spec, parts })
+    Ok(Built { name, spec, parts })
 }
 
 /// Measures the recall of index `name` anew, over the rows that it covers; false if there is nothing to measure, because it is exact
@@ -182,16 +213,30 @@ pub fn calibrate(volume: &mut Volume, path: &str, name: &str, options: &BuildOpt
     let collection = Collection::open(volume, path)?;
     collection.desc.features().check_writable()?;
     let files = files::find(volume, &collection, name)?;
-    let spec = files.read_spec(volume, &collection)?;
+    calibrate_files(volume, &collection, &files, options)
+}
+
+/// As [`calibrate`], for the files of an index; the calibration that is there need not be intact.
+///
+/// # Errors
+/// As [`calibrate`].
+pub(crate) fn calibrate_files(
+    volume: &mut Volume,
+    collection: &Collection,
+    files: &IndexFiles,
+    options: &BuildOptions<'_>,
+) -> Result<bool> {
+    let spec = files.read_spec(volume, collection)?;
     let end = {
-        let stored = StoredIndex::open(volume, &collection, &files)?;
+        let images = IndexFiles { calibration: None, ..files.clone() };
+        let stored = StoredIndex::open(volume, collection, &images)?;
         stored.parts().last().map_or(0, |part| part.header().rows.end)
     };
-    let source = open_source(volume, &collection, (name, &spec), options)?;
+    let source = open_source(volume, collection, (&files.name, &spec), options)?;
     let parts: Vec<InodeNo> = files.parts.values().copied().collect();
     let mut txn = volume.begin()?;
-    let directory = index_directory(&mut txn, &collection)?;
-    let old = IndexFiles { parts: BTreeMap::new(), spec: None, ..files };
+    let directory = index_directory(&mut txn, collection)?;
+    let old = IndexFiles { parts: BTreeMap::new(), spec: None, ..files.clone() };
     remove_files(&mut txn, directory, &old)?;
     let is_calibrated = source.calibrate(&mut txn, directory, &parts, end, options.progress)?;
     txn.commit()?;

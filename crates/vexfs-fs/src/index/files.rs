@@ -74,6 +74,28 @@ pub(super) fn file_name(index: &str, ending: impl std::fmt::Display) -> String {
     format!("{index}.{ending}")
 }
 
+/// What a file of an index is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The image of the part of this number.
+    Part(u32),
+    /// The description it was built by.
+    Spec,
+    /// Its measured recall.
+    Calibration,
+}
+
+/// The index that a file name belongs to, and what the file is; `None` for the name of no file of an index.
+pub(crate) fn parse_name(file: &str) -> Option<(&str, Role)> {
+    let (name, ending) = file.rsplit_once('.').filter(|(name, _)| check_name(name).is_ok())?;
+    let role = match ending {
+        SPEC => Role::Spec,
+        CALIBRATION => Role::Calibration,
+        _ => Role::Part(ending.parse().ok().filter(|number: &u32| number.to_string() == ending)?),
+    };
+    Some((name, role))
+}
+
 /// Refuses what cannot be the name of an index.
 ///
 /// # Errors
@@ -98,24 +120,17 @@ pub fn list(src: &(impl BlockSource + ?Sized), collection: &Collection) -> Resul
     let directory = inode::read(src, directory)?;
     let mut found: BTreeMap<String, IndexFiles> = BTreeMap::new();
     for entry in dir::list(src, &directory)?.into_iter().filter(|e| e.kind == InodeKind::Stream) {
-        let Ok(text) = std::str::from_utf8(&entry.name) else { continue };
-        let Some((name, ending)) = text.rsplit_once('.').filter(|(name, _)| check_name(name).is_ok()) else {
-            continue;
-        };
-        let part = ending.parse::<u32>().ok().filter(|number| number.to_string() == ending);
-        if part.is_none() && ending != SPEC && ending != CALIBRATION {
-            continue;
-        }
+        let Some((name, role)) = std::str::from_utf8(&entry.name).ok().and_then(parse_name) else { continue };
         let index = found.entry(name.to_owned()).or_insert_with(|| IndexFiles {
             name: name.to_owned(),
             parts: BTreeMap::new(),
             spec: None,
             calibration: None,
         });
-        match part {
-            Some(number) => drop(index.parts.insert(number, entry.inode)),
-            None if ending == SPEC => index.spec = Some(entry.inode),
-            None => index.calibration = Some(entry.inode),
+        match role {
+            Role::Part(number) => drop(index.parts.insert(number, entry.inode)),
+            Role::Spec => index.spec = Some(entry.inode),
+            Role::Calibration => index.calibration = Some(entry.inode),
         }
     }
     Ok(found.into_values().collect())
@@ -142,6 +157,18 @@ pub(super) fn missing<'n>(path: &str, name: &str, names: impl Iterator<Item = &'
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_name_is_that_of_an_index_or_of_nothing() {
+        assert_eq!(parse_name("ivf.0"), Some(("ivf", Role::Part(0))));
+        assert_eq!(parse_name("a-b.4294967295"), Some(("a-b", Role::Part(u32::MAX))));
+        assert_eq!(parse_name("ivf.spec"), Some(("ivf", Role::Spec)));
+        assert_eq!(parse_name("ivf.calibration"), Some(("ivf", Role::Calibration)));
+        for none in ["ivf", "ivf.", ".0", "ivf.01", "ivf.4294967296", "ivf.-1", "ivf.Spec", "a.b.0", "all.0"]
+        {
+            assert_eq!(parse_name(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn names_are_plain_and_mean_nothing_else() {

@@ -24,6 +24,7 @@ pub(crate) use remove::drop_images;
 pub use remove::remove;
 pub use stored::{Indexes, StoredIndex};
 pub use verify::verify;
+pub(crate) use verify::verify_parts;
 
 use vexfs_ann::index::IndexError;
 pub use vexfs_ann::index::Progress;

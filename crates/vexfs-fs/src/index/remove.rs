@@ -32,7 +32,7 @@ pub fn remove(volume: &mut Volume, path: &str, name: &str) -> Result<u64> {
 }
 
 /// Removes the files of an index within a transaction.
-pub(super) fn remove_files(txn: &mut Transaction<'_>, directory: InodeNo, files: &IndexFiles) -> Result<()> {
+pub(crate) fn remove_files(txn: &mut Transaction<'_>, directory: InodeNo, files: &IndexFiles) -> Result<()> {
     files.names().iter().try_for_each(|name| txn.remove(directory, name.as_bytes()))
 }
 

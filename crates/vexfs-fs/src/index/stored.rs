@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use vexfs_ann::calibrate::{self, Calibration};
 use vexfs_ann::index::image::{Header, Image};
-use vexfs_ann::index::{self, Index};
+use vexfs_ann::index::{self, Index, IndexError};
 use vexfs_ann::{DType, Metric};
 
 use super::files::{self, IndexFiles};
 use super::{fault, of_index, problem};
 use crate::collection::Collection;
-use crate::error::Result;
+use crate::error::{FsError, Result};
 use crate::inode;
 use crate::search::{Choice, dtype, metric};
 use crate::view::FileView;
@@ -54,7 +54,7 @@ impl StoredIndex {
     /// Opens the parts of an index and makes sure that they are of the collection's rows.
     ///
     /// # Errors
-    /// [`FsError::Index`](crate::FsError::Index) for an image that is none, is of other rows than the collection has, or covers rows that another part
+    /// [`FsError::Index`] for an image that is none, is of other rows than the collection has, or covers rows that another part
     /// covers; device errors; damage.
     pub fn open(volume: &Volume, collection: &Collection, files: &IndexFiles) -> Result<Self> {
         let bad = |what: String| problem(&collection.path, &files.name, what);
@@ -122,20 +122,25 @@ impl StoredIndex {
     /// Its recall against effort, if that was measured.
     ///
     /// # Errors
-    /// [`FsError::Index`](crate::FsError::Index) for a stream that holds none; device errors; damage of the stream.
+    /// [`FsError::Index`] for a stream that holds none; device errors; damage of the stream.
     pub fn calibration(&self) -> Result<Option<Calibration>> {
         let Some(view) = &self.calibration else { return Ok(None) };
         let bytes = view.bytes(0..calibrate::MAX_BYTES as u64)?;
         let read = Calibration::from_bytes(bytes);
-        read.map(Some).map_err(|e| fault(&self.collection, &self.name, e))
+        read.map(Some).map_err(|e| self.fault(e))
+    }
+
+    /// An error that was met in it, with its name.
+    pub(super) fn fault(&self, error: IndexError) -> FsError {
+        fault(&self.collection, &self.name, error)
     }
 
     /// The parts, ready to be searched.
     ///
     /// # Errors
-    /// [`FsError::Index`](crate::FsError::Index) for an image that contradicts itself; device errors; damage.
+    /// [`FsError::Index`] for an image that contradicts itself; device errors; damage.
     pub fn searchable(&self) -> Result<Vec<Box<dyn Index + '_>>> {
-        let open = |part| index::open(part).map_err(|e| fault(&self.collection, &self.name, e));
+        let open = |part| index::open(part).map_err(|e| self.fault(e));
         self.parts.iter().map(|part| open(&part.view)).collect()
     }
 }

@@ -1,8 +1,9 @@
 //! Checking indexes against themselves and their rows.
 
+use super::files;
 use super::stored::StoredIndex;
-use super::{fault, files};
 use crate::collection::Collection;
+use crate::collection::rows::Deletions;
 use crate::error::{FsError, Result};
 use crate::volume::Volume;
 
@@ -33,9 +34,20 @@ pub fn verify(
             view.bytes(start..start + STEP_BYTES)?;
         }
     }
-    let deletions = collection.deletions(volume)?;
+    verify_parts(&stored, &collection.deletions(volume)?, interrupted)
+}
+
+/// Checks that nothing in the images of an index contradicts itself, and that no row which is not deleted is missing.
+///
+/// # Errors
+/// As [`verify`].
+pub(crate) fn verify_parts(
+    stored: &StoredIndex,
+    deletions: &Deletions,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<()> {
     for part in stored.searchable()? {
-        part.verify(deletions.words(), interrupted).map_err(|e| fault(&collection.path, name, e))?;
+        part.verify(deletions.words(), interrupted).map_err(|e| stored.fault(e))?;
     }
     Ok(())
 }

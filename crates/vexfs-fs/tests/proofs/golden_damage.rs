@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use vexfs_device::{Device, MemDevice};
 use vexfs_format::BlockNo;
 use vexfs_fs::check::repair::{Mode, RepairOptions, repair};
-use vexfs_fs::check::{CheckOptions, DataLevel, Problem, check, table};
+use vexfs_fs::check::{CheckOptions, DataLevel, Fix, Problem, check, table};
 use vexfs_fs::path::{LastLink, resolve};
 use vexfs_fs::{OpenOptions, Volume};
 
@@ -125,7 +125,8 @@ fn find(sample: &Sample, words: &str) -> Option<Place> {
 
 /// The codes that a check finds, each once.
 fn checked(case: &Case, codes: &mut BTreeSet<String>) -> String {
-    let options = CheckOptions { data: DataLevel::Full, superblock: case.superblock, block_size: None };
+    let options =
+        CheckOptions { data: DataLevel::Full, superblock: case.superblock, ..CheckOptions::default() };
     let mut problems: Vec<Problem> = Vec::new();
     let error = check(case.device.clone(), &options, &mut problems).err();
     let mut text: BTreeSet<String> = problems.iter().map(|problem| problem.code().to_string()).collect();
@@ -136,8 +137,8 @@ fn checked(case: &Case, codes: &mut BTreeSet<String>) -> String {
 
 /// One run of a repair: what it says, and the exit status of `fsck.vexfs -y`.
 fn one_run(case: &Case, superblock: Option<BlockNo>, codes: &mut BTreeSet<String>) -> String {
-    let check = CheckOptions { data: DataLevel::Full, superblock, block_size: None };
-    let options = RepairOptions { check, mode: Mode::Yes, now_ns: 2_000 };
+    let check = CheckOptions { data: DataLevel::Full, superblock, ..CheckOptions::default() };
+    let options = RepairOptions { check, mode: Mode::Yes, now_ns: 2_000, ..RepairOptions::default() };
     let mut told = Told::default();
     let (status, error) = match repair(case.device.clone(), &options, &mut told) {
         Ok(report) if !report.is_clean() => (4, None),
@@ -187,8 +188,10 @@ fn each_recipe_says_what_it_said() {
         compare(file, &text);
     }
     let found = codes.into_inner().expect("no panic");
+    // Indexes are damaged and mended in tests of their own.
+    let kinds = table::ALL.iter().filter(|kind| kind.fix != Fix::Index);
     let missing: Vec<String> =
-        table::ALL.iter().map(|kind| kind.code.to_string()).filter(|code| !found.contains(code)).collect();
+        kinds.map(|kind| kind.code.to_string()).filter(|code| !found.contains(code)).collect();
     assert!(missing.is_empty(), "no recipe has {missing:?}");
 }
 

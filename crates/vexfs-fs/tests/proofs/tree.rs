@@ -113,12 +113,21 @@ impl Tree {
         streams.filter(|(name, _)| name == b"vectors" || name == b"crc").map(|(_, ino)| ino).collect()
     }
 
-    /// What `after` lacks of this, in words: objects other than `touched` are as they were, and so are the names of directories other
-    /// than these. New names may have come.
+    /// The files of indexes: one that is damaged is built anew, all of its files with it.
+    fn derived(&self) -> BTreeSet<u64> {
+        let collections = self.objects.iter().filter(|(_, object)| object.kind == InodeKind::Collection);
+        let entries = collections.flat_map(|(ino, _)| self.entries(*ino));
+        let directories = entries.filter(|(name, _)| name == b"index").map(|(_, ino)| ino);
+        directories.flat_map(|ino| self.entries(ino)).map(|(_, ino)| ino).collect()
+    }
+
+    /// What `after` lacks of this, in words: objects other than `touched` and those of indexes are as they were, and so are the names
+    /// of directories other than these. New names may have come.
     pub fn losses(&self, after: &Self, touched: &BTreeSet<u64>) -> String {
         let mut text = String::new();
-        let rows = self.rows();
-        for (ino, object) in self.objects.iter().filter(|(ino, _)| !touched.contains(ino)) {
+        let (rows, derived) = (self.rows(), self.derived());
+        let may_differ = |ino: &u64| touched.contains(ino) || derived.contains(ino);
+        for (ino, object) in self.objects.iter().filter(|(ino, _)| !may_differ(ino)) {
             let Some(now) = after.objects.get(ino) else {
                 text += &format!("inode {ino}, a {}, is gone\n", object.kind.name());
                 continue;
@@ -132,7 +141,7 @@ impl Tree {
             }
             match (&object.contents, &now.contents) {
                 (Contents::Names(names), Contents::Names(found)) => {
-                    let untouched = names.iter().filter(|(_, child)| !touched.contains(child));
+                    let untouched = names.iter().filter(|(_, child)| !may_differ(child));
                     for (name, child) in untouched.filter(|(name, child)| found.get(*name) != Some(child)) {
                         let name = String::from_utf8_lossy(name);
                         text += &format!("inode {ino}: the name '{name}' does not lead to inode {child}\n");

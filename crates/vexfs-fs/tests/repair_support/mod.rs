@@ -42,7 +42,7 @@ impl Told {
 
 pub fn run(device: Arc<dyn Device>, mode: Mode) -> (vexfs_fs::Result<RepairReport>, Told) {
     let check = CheckOptions { data: DataLevel::Full, ..CheckOptions::default() };
-    let options = RepairOptions { check, mode, now_ns: 2_000 };
+    let options = RepairOptions { check, mode, now_ns: 2_000, ..RepairOptions::default() };
     let mut told = Told::default();
     (repair(device, &options, &mut told), told)
 }

@@ -194,8 +194,12 @@ impl Object<'_> {
                 ctx.reporter.report.summary.collections += 1;
                 ctx.reporter.report.summary.vectors =
                     ctx.reporter.report.summary.vectors.saturating_add(desc.live_rows.get());
-                let info =
-                    CollectionInfo { ino: ino.get(), desc: Arc::new(desc), streams: [0; STREAMS.len()] };
+                let info = CollectionInfo {
+                    ino: ino.get(),
+                    desc: Arc::new(desc),
+                    streams: [0; STREAMS.len()],
+                    index: 0,
+                };
                 // In order of the inodes, also for one that is found late.
                 let place = ctx.collections.partition_point(|c| c.ino < info.ino);
                 ctx.collections.insert(place, info);

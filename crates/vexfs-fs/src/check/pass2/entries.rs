@@ -10,11 +10,12 @@ use super::super::problem::Problem;
 use super::super::table;
 use super::super::{pass1, paths};
 use super::Late;
+use crate::collection::INDEX_DIRECTORY;
 use crate::error::Result;
 use crate::source::BlockSource;
 
 /// Name of the directory of index images in a collection.
-const INDEX_NAME: &[u8] = b"index";
+const INDEX_NAME: &[u8] = INDEX_DIRECTORY.as_bytes();
 
 /// The directory that holds the names.
 pub(super) struct Parent {
@@ -96,11 +97,15 @@ pub(super) fn take(
     check_place(ctx, parent, entry, kind, at)
 }
 
-/// Remembers the streams of collections.
+/// Remembers the streams of collections, and where their indexes are.
 fn note_stream(ctx: &mut Context<'_>, collection: u64, entry: &DirEntry) {
-    let Some(stream) = STREAMS.iter().position(|name| name.as_bytes() == entry.name) else { return };
+    let stream = STREAMS.iter().position(|name| name.as_bytes() == entry.name);
     if let Ok(index) = ctx.collections.binary_search_by_key(&collection, |c| c.ino) {
-        ctx.collections[index].streams[stream] = entry.inode.get();
+        match stream {
+            Some(stream) => ctx.collections[index].streams[stream] = entry.inode.get(),
+            None if entry.name == INDEX_NAME => ctx.collections[index].index = entry.inode.get(),
+            None => {}
+        }
     }
 }
 

@@ -12,8 +12,11 @@ use crate::error::Result;
 
 /// Bytes of a stream that are looked at together.
 pub(super) const CHUNK_BYTES: u64 = 256 << 10;
-/// Numbers that are compared at a time: 128 MiB of them. More are compared in several passes over the stream.
-const PART_NUMBERS: u64 = 16 << 20;
+/// The share of memory that the numbers which are compared at a time take: sorting needs no more beside them. More numbers are
+/// compared in several passes over the stream.
+const MEMORY_SHARE: u64 = 4;
+/// Least numbers that are compared at a time: fewer would make passes without end.
+const MIN_PART: u64 = 1 << 16;
 /// Numbers that occur twice whose rows are named.
 const MAX_TWINS: usize = 1000;
 
@@ -93,14 +96,17 @@ fn scan(
 /// Numbers that more than one row has, deleted rows left out; at most [`MAX_TWINS`] of them.
 ///
 /// # Complexity
-/// One pass over the stream for each 16 Mi rows, and a sort of each part; 128 MiB of memory.
+/// One pass over the stream for each part of the rows that takes a quarter of [the memory allowed](super::super::CheckOptions::memory),
+/// and a sort of each part.
 pub(super) fn twins(
     ctx: &mut Context<'_>,
     numbers: &Numbers,
     rows: u64,
     deleted: &mut Deleted,
 ) -> Result<Vec<Twin>> {
-    let parts = rows.div_ceil(PART_NUMBERS);
+    // The list doubles its room when it is full.
+    let per_part = (ctx.memory / MEMORY_SHARE / 16).max(MIN_PART);
+    let parts = rows.div_ceil(per_part);
     let mut twice: BTreeSet<u64> = BTreeSet::new();
     for part in 0..parts {
         let mut list: Vec<u64> = Vec::new();

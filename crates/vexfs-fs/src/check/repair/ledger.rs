@@ -126,6 +126,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the repair of a problem was tried.
+    pub(super) fn is_tried(&self, problem: &Problem) -> bool {
+        self.entries.get(&key(problem)).is_some_and(|entry| entry.tries > 0 || entry.is_declined)
+    }
+
     /// Notes that the repair of these problems was made; a later round that finds one of them again knows better.
     pub(super) fn settle(&mut self, problems: &[Problem]) {
         for problem in problems {

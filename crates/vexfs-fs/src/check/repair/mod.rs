@@ -18,8 +18,8 @@
 //!
 //! # Reading order
 //! [`rounds`] is the course of a repair; [`ledger`] decides; [`raw`] and [`layout`] are pass 0, [`groups`], [`records`] and
-//! [`mapping`] pass 1, [`directories`] pass 2, [`connect`] passes 3 and 4, [`derived`], [`agree`], [`streams`], [`rows`] and [`contents`]
-//! pass 5.
+//! [`mapping`] pass 1, [`directories`] pass 2, [`connect`] passes 3 and 4, [`derived`], [`agree`], [`streams`], [`rows`], [`contents`]
+//! and [`indexes`] pass 5.
 
 mod agree;
 mod batch;
@@ -28,6 +28,7 @@ mod contents;
 mod derived;
 mod directories;
 mod groups;
+mod indexes;
 mod layout;
 mod ledger;
 mod mapping;
@@ -57,8 +58,20 @@ pub enum Mode {
     Ask,
 }
 
+/// What becomes of indexes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reindex {
+    /// One that is damaged is built anew by its description, and dropped where that cannot be.
+    #[default]
+    Auto,
+    /// One that is damaged is dropped.
+    Never,
+    /// Each is built anew, damaged or not.
+    All,
+}
+
 /// How a filesystem is repaired.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RepairOptions {
     /// How it is checked.
     pub check: CheckOptions,
@@ -66,6 +79,23 @@ pub struct RepairOptions {
     pub mode: Mode,
     /// The time, nanoseconds since 1970-01-01 UTC, stamped on what is written.
     pub now_ns: u64,
+    /// What becomes of indexes.
+    pub reindex: Reindex,
+    /// Threads that build an index; what is built does not depend on them.
+    pub threads: usize,
+}
+
+/// Checks as by default, asks, builds damaged indexes anew with one thread.
+impl Default for RepairOptions {
+    fn default() -> Self {
+        Self {
+            check: CheckOptions::default(),
+            mode: Mode::default(),
+            now_ns: 0,
+            reindex: Reindex::default(),
+            threads: 1,
+        }
+    }
 }
 
 /// The outcome of a repair.

@@ -10,8 +10,10 @@ use super::super::usage::{Occupied, Usage};
 use super::super::{
     CheckOptions, CheckReport, DataLevel, Observer, pass1, pass2, pass3, pass4, pass5, record,
 };
-use super::{Ledger, RepairOptions, RepairReport};
-use super::{connect, contents, derived, directories, groups, layout, mapping, raw, records, streams};
+use super::{Ledger, Reindex, RepairOptions, RepairReport};
+use super::{
+    connect, contents, derived, directories, groups, indexes, layout, mapping, raw, records, streams,
+};
 use crate::error::{FsError, Result};
 use crate::extents::ExtentMap;
 use crate::volume::{OpenOptions, Volume};
@@ -146,6 +148,19 @@ impl Course<'_> {
         if wants(ctx, &[Fix::Rows, Fix::Contents]) {
             occupy(ctx);
             contents::repair(ctx)?;
+            return again(ctx);
+        }
+        // Last of all: an index is built from rows that are as they will stay.
+        pass5::check_indexes(ctx)?;
+        if self.options.reindex == Reindex::All {
+            indexes::ask_for_all(ctx)?;
+        }
+        if wants(ctx, &[Fix::Index]) {
+            // Bitmaps that were found to be right need no help, and learn what one index after the other sets free.
+            if ctx.reporter.has_left() {
+                occupy(ctx);
+            }
+            indexes::repair(ctx, self.options)?;
             return again(ctx);
         }
         ctx.volume.checkpoint_if_used()?;
