@@ -1,7 +1,7 @@
 //! Compaction: the streams are written anew without the deleted rows.
 //!
 //! Rows keep their order and get other numbers, so index images become invalid: they are dropped with the old rows. Their
-//! descriptions stay, so that [`index::rebuild`](crate::index::rebuild) makes them anew, in this process or in a later one.
+//! descriptions stay, so that [`index::rebuild`] makes them anew, in this process or in a later one.
 
 use std::ops::Range;
 

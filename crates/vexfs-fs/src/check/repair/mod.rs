@@ -1,6 +1,6 @@
 //! Repairing a filesystem: what a check finds is mended, as far as that was decided.
 //!
-//! Detection stays where it is. A problem that is found is told, and [`Ledger`] decides whether it is repaired: by the mode, or by
+//! Detection stays where it is. A problem that is found is told, and `Ledger` decides whether it is repaired: by the mode, or by
 //! asking. What is to be repaired waits until the part of the pass that found it has gathered everything it knows; then it is
 //! repaired, and the check begins anew, so that what comes later sees the repaired state. The last round is a complete check that
 //! finds nothing more to do.
@@ -9,17 +9,17 @@
 //! It never makes intact data disappear. A block with two owners is copied, an object without a name gets one in lost+found, a row
 //! that is damaged is saved there before it is deleted; a damaged metadata block is taken from the journal, where the log still
 //! holds its last image. A block that a check found to be in use is never given to anybody else, whatever the bitmaps say
-//! ([`Occupied`](super::usage::Occupied)).
+//! (`Occupied` of `usage`).
 //!
 //! # Durability
 //! Repairs are transactions of the filesystem. Those of pass 0, before the journal can be trusted, are written in an order that
-//! leaves after a crash at any point what the same repair mends again ([`raw`]). The first transaction marks the filesystem as
+//! leaves after a crash at any point what the same repair mends again (`raw`). The first transaction marks the filesystem as
 //! damaged; the mark goes when a round has found nothing.
 //!
 //! # Reading order
-//! [`rounds`] is the course of a repair; [`ledger`] decides; [`raw`] and [`layout`] are pass 0, [`groups`], [`records`] and
-//! [`mapping`] pass 1, [`directories`] pass 2, [`connect`] passes 3 and 4, [`derived`], [`agree`], [`streams`], [`rows`], [`contents`]
-//! and [`indexes`] pass 5.
+//! `rounds` is the course of a repair; `ledger` decides; `raw` and `layout` are pass 0, `groups`, `records` and
+//! `mapping` pass 1, `directories` pass 2, `connect` passes 3 and 4, `derived`, `agree`, `streams`, `rows`, `contents`
+//! and `indexes` pass 5.
 
 mod agree;
 mod batch;
