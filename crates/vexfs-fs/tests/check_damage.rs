@@ -57,7 +57,7 @@ fn each_kind_of_problem_has_a_recipe() {
     let in_recipes: String = all().iter().map(|recipe| recipe.codes).collect::<Vec<_>>().join(" ");
     let missing: Vec<String> = table::ALL
         .iter()
-        // Indexes are damaged and mended in tests of their own.
+        // Indexes are damaged and mended in bins/tests/tests/index_repair.rs.
         .filter(|kind| !elsewhere.contains(kind) && kind.fix != Fix::Index)
         .filter(|kind| !in_recipes.contains(&kind.code.to_string()))
         .map(|kind| format!("{}: {}", kind.code, kind.message))

@@ -119,6 +119,9 @@ fn count_collections(volume: &Volume, summary: &mut Summary) -> Result<bool> {
 /// Opens the indexes of a collection, and reads their images as far as `bytes` reach.
 fn look_at_indexes(volume: &Volume, collection: &Collection, bytes: &mut u64) -> Result<()> {
     for files in index::list(volume, collection)? {
+        if files.is_unbuilt() && files.spec.is_some() {
+            continue;
+        }
         let stored = StoredIndex::open(volume, collection, &files)?;
         stored.searchable()?;
         stored.calibration()?;

@@ -188,7 +188,7 @@ fn each_recipe_says_what_it_said() {
         compare(file, &text);
     }
     let found = codes.into_inner().expect("no panic");
-    // Indexes are damaged and mended in tests of their own.
+    // Indexes are damaged and mended in bins/tests/tests/index_repair.rs.
     let kinds = table::ALL.iter().filter(|kind| kind.fix != Fix::Index);
     let missing: Vec<String> =
         kinds.map(|kind| kind.code.to_string()).filter(|code| !found.contains(code)).collect();
