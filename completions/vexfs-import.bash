@@ -23,7 +23,7 @@ _vexfs__import() {
 
     case "${cmd}" in
         vexfs__import)
-            opts="-d -c -p -q -v -h -V --format --device --offset --collection --ids --keys --mode --dtype --metric --normalize --index --file --parents --threads --memory --quiet --verbose --json --help --version"
+            opts="-d -c -p -q -v -h -V --format --device --offset --collection --ids --keys --payload --mode --dtype --metric --normalize --index --file --parents --threads --memory --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -69,6 +69,21 @@ _vexfs__import() {
                     return 0
                     ;;
                 --keys)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --payload)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"

@@ -6,12 +6,20 @@
 The image is checked as its log leaves it, that is with the committed transactions that are not yet home.
 """
 
+import json
 import struct
 import sys
 
 sys.dont_write_bytecode = True
 from images import check_indexes
 from reader import COLLECTION, DIRECTORY, FILE, SYMLINK, Damage, Volume, has_backup, need, siphash, superblock
+
+
+def is_object(text):
+    try:
+        return isinstance(json.loads(text.decode()), dict)
+    except ValueError:
+        return False
 
 
 class Checker(Volume):
@@ -111,6 +119,8 @@ class Checker(Volume):
             sizes["ids"] = rows * 8
         if desc.flags & 2:
             sizes.update({"keys.end": rows * 8, "keys.hash": rows * 8})
+        if desc.feature_ro_compat & 1:
+            sizes["payload.end"] = rows * 8
         for name, size in sizes.items():
             need(name in streams and streams[name].size == size, f"{where}: stream {name}")
         data = {name: self.contents(stream) for name, stream in streams.items()}
@@ -135,6 +145,13 @@ class Checker(Volume):
                 need(stored == siphash(self.sb.hash_key, data["keys"][start:end]), f"{where}: hash of key {r}")
                 start = end
             need(start == len(data["keys"]), f"{where}: stream keys")
+        if desc.feature_ro_compat & 1:
+            start = 0
+            for r, (end,) in enumerate(struct.iter_unpack("<Q", data["payload.end"])):
+                need(start <= end <= min(len(data["payload"]), start + (16 << 20)), f"{where}: end of payload {r}")
+                need(start == end or is_object(data["payload"][start:end]), f"{where}: payload {r}")
+                start = end
+            need(start == len(data["payload"]), f"{where}: stream payload")
 
 
 def main(arguments):

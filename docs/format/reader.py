@@ -7,7 +7,7 @@ it verifies everything, and `images.py` reads indexes.
 
     reader.py IMAGE ls               every path with its inode, kind and size
     reader.py IMAGE cat PATH         the contents of a file, stream or link
-    reader.py IMAGE row PATH ROW     one row of a collection: id, key, whether it is deleted, its bytes in hexadecimal
+    reader.py IMAGE row PATH ROW     one row of a collection: id, key, whether it is deleted, its bytes in hexadecimal, payload
 """
 
 import struct
@@ -536,7 +536,11 @@ class Volume:
         if desc.flags & 2:
             ends = (0,) + struct.unpack(f"<{desc.rows}Q", part("keys.end", 0, 8 * desc.rows))
             key = part("keys", ends[r], ends[r + 1]).decode()
-        return identity, key, is_deleted, vector
+        payload = ""
+        if desc.feature_ro_compat & 1:
+            ends = (0,) + struct.unpack(f"<{desc.rows}Q", part("payload.end", 0, 8 * desc.rows))
+            payload = part("payload", ends[r], ends[r + 1]).decode()
+        return identity, key, is_deleted, vector, payload
 
     # --- the tree -----------------------------------------------------------------------------------------------
 
@@ -566,8 +570,8 @@ def main(arguments):
     elif what == "cat" and len(rest) == 1:
         sys.stdout.buffer.write(volume.contents(volume.resolve(rest[0])))
     elif what == "row" and len(rest) == 2:
-        identity, key, deleted, vector = volume.row(volume.resolve(rest[0]), int(rest[1]))
-        print(f"id {identity} key {key} deleted {deleted} {vector.hex()}")
+        identity, key, deleted, vector, payload = volume.row(volume.resolve(rest[0]), int(rest[1]))
+        print(f"id {identity} key {key} deleted {deleted} {vector.hex()} {payload}".rstrip())
     else:
         return usage()
     return 0

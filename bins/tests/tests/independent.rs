@@ -36,6 +36,9 @@ fn images_of_the_tools_are_sound_to_a_reader_written_from_the_pages() {
     let vectors = scratch.npy("rows.npy", 3, &rows);
     let keys: String = (0..1000).map(|n| format!("key-{n}\n")).collect();
     let keys = scratch.file("keys", keys);
+    let payload =
+        (0..1000).map(|n| if n % 3 == 0 { "null\n".to_owned() } else { format!("{{\"n\":[{n},\"ä\"]}}\n") });
+    let payload = scratch.file("payload", payload.collect::<String>());
     for block_size in ["4096", "16384", "65536"] {
         let image = scratch.path(&format!("{block_size}.img"));
         Tool::MKFS
@@ -51,7 +54,7 @@ fn images_of_the_tools_are_sound_to_a_reader_written_from_the_pages() {
                 let mut import =
                     Tool::IMPORT.run().args(["-q", "-c", collection, "-d"]).arg(&image).arg(&vectors);
                 if collection == "keyed" {
-                    import = import.arg("--keys").arg(&keys);
+                    import = import.arg("--keys").arg(&keys).arg("--payload").arg(&payload);
                 }
                 let finished = import.finish();
                 // The keys are taken the second time.

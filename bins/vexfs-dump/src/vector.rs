@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use half::{bf16, f16};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use vexfs_cli::output::json::Schema;
 use vexfs_format::codes::DType;
 use vexfs_fs::FsError;
@@ -23,6 +24,9 @@ struct Vector {
     id: u64,
     /// `None` where rows have no keys.
     key: Option<String>,
+    /// Absent where no row has any, null where this one has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Option<Box<RawValue>>>,
     vector: Components,
 }
 
@@ -76,15 +80,24 @@ pub(crate) fn show(dump: &mut Dump<'_>, name: &str, id: &str) -> anyhow::Result<
     let rows = collection.open_rows(&dump.volume)?;
     let bytes = intact_row(&rows, row)?;
     let components = Components::of(bytes, collection.desc.dtype(), collection.dim());
+    let payloads = collection.payloads(&dump.volume)?;
+    let payload = payloads.as_ref().map(|payloads| payloads.get(row)).transpose()?;
     if !dump.json {
-        return Ok(dump.out.line(format_args!("{}", components.text()))?);
+        dump.out.line(format_args!("{}", components.text()))?;
+        if let Some(payload) = payload.filter(|payload| !payload.is_empty()) {
+            dump.out.line(format_args!("{payload}"))?;
+        }
+        return Ok(());
     }
+    // What is no JSON, whoever wrote it, is shown as the text it is.
+    let json = |text: &str| RawValue::from_string(text.to_owned()).or_else(|_| to_raw_value(text)).ok();
+    let payload = payload.map(|text| if text.is_empty() { None } else { json(text) });
     let key = match identities.identity(row)? {
         Identity::Key(key) => Some(key),
         Identity::Id(_) => None,
     };
     let id = identities.id(row)?;
-    dump.document(SCHEMA, &Vector { collection: collection.path, row, id, key, vector: components })
+    dump.document(SCHEMA, &Vector { collection: collection.path, row, id, key, payload, vector: components })
 }
 
 /// The bytes of one row, which may lie in a damaged block and be whole.

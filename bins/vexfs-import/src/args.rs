@@ -61,6 +61,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub keys: Option<PathBuf>,
 
+    /// What is known of the rows besides: a JSON object a line
+    ///
+    /// One line for each row of all files, in their order; null for a row without. It is stored as it is written, up to 16 MiB a row.
+    /// vexfs-query --filter chooses rows by it, --payload prints it. Rows that replace others keep the payload of those unless
+    /// this is given.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors")]
+    pub payload: Option<PathBuf>,
+
     /// What becomes of rows that have these ids or keys already [default: append]
     ///
     /// append refuses ids and keys that are taken. upsert replaces the rows that have them: the old row and the new one change

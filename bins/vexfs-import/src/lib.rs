@@ -10,6 +10,7 @@ mod delete;
 mod identity;
 mod indexes;
 mod normalize;
+mod payload;
 mod rows;
 mod run;
 mod slabs;

@@ -45,6 +45,10 @@ pub(crate) fn import(args: &Args, volume: &mut Volume, report: &Report) -> anyho
     let mut added = Added::default();
     while let Some(slab) = slabs.next()? {
         let pushed = appender.push(&mut txn, &slab.bytes, slab.identities.as_row_ids());
+        let pushed = pushed.and_then(|()| match &slab.payload {
+            Some(payload) => appender.push_payload(&mut txn, payload),
+            None => Ok(()),
+        });
         hint_if_full(pushed, UNTOUCHED)
             .with_context(|| format!("{}: rows from {} on", slab.file, slab.first))?;
         added.rows += slab.rows as u64;

@@ -107,7 +107,7 @@ impl Imported {
 /// Standard input ends with its first reader: a second one would find nothing, and call it an empty file.
 fn read_standard_input_once(args: &Args) -> Result<(), Usage> {
     let vectors = args.vectors.iter().map(|path| path.as_path());
-    let beside = args.ids.iter().chain(&args.keys).map(|path| path.as_path());
+    let beside = args.ids.iter().chain(&args.keys).chain(&args.payload).map(|path| path.as_path());
     let all = vectors.chain(beside).chain(args.copies().map(|(source, _)| source));
     match all.filter(|&path| path == Path::new("-")).count() {
         0 | 1 => Ok(()),

@@ -10,6 +10,7 @@ use vexfs_io::RowSource;
 use crate::ahead::Ahead;
 use crate::identity::{Batch, Identities};
 use crate::normalize::normalize;
+use crate::payload::Payloads;
 
 /// Bytes of a slab: large enough that the cost of a hand-over does not show, small enough to stay in the last cache.
 const SLAB_BYTES: u64 = 4 << 20;
@@ -21,6 +22,8 @@ pub(crate) struct Slab {
     pub(crate) bytes: Vec<u8>,
     pub(crate) rows: usize,
     pub(crate) identities: Batch,
+    /// What else is known of each; `None` if nothing is of any.
+    pub(crate) payload: Option<Vec<String>>,
     /// The file they come from, for messages.
     pub(crate) file: Arc<str>,
     /// Number of the first row in that file.
@@ -32,6 +35,7 @@ pub(crate) struct Input {
     /// Files with their names for messages.
     pub(crate) sources: Vec<(Arc<str>, Box<dyn RowSource>)>,
     pub(crate) identities: Identities,
+    pub(crate) payload: Option<Payloads>,
     pub(crate) dtype: DType,
     pub(crate) dim: usize,
     /// Whether rows are scaled to length 1.
@@ -93,7 +97,11 @@ impl Input {
             let mut first = 0;
             loop {
                 let Some(mut bytes) = spare.take().or_else(|| buffers.recv().ok()) else { return Ok(()) };
-                let rows = source.read_rows(&mut bytes, max_rows)?;
+                let most = match &mut self.payload {
+                    Some(payload) => payload.rows_within(max_rows, slab_bytes)?,
+                    None => max_rows,
+                };
+                let rows = source.read_rows(&mut bytes, most)?;
                 if rows == 0 {
                     spare = Some(bytes);
                     break;
@@ -101,13 +109,17 @@ impl Input {
                 prepare(&mut bytes, (self.dtype, self.dim), self.is_scaled)
                     .map_err(|(row, problem)| anyhow!("{file}: row {}: {problem}", first + row as u64))?;
                 let identities = self.identities.next(rows)?;
-                let slab = Slab { bytes, rows, identities, file: file.clone(), first };
+                let payload = self.payload.as_mut().map(|payload| payload.next(rows)).transpose()?;
+                let slab = Slab { bytes, rows, identities, payload, file: file.clone(), first };
                 first += rows as u64;
                 if sender.send(Ok(slab)).is_err() {
                     return Ok(());
                 }
             }
             total += first;
+        }
+        if let Some(payload) = &mut self.payload {
+            payload.finish(total)?;
         }
         self.identities.finish(total)
     }

@@ -18,6 +18,7 @@ use vexfs_io::{ElementType, OpenOptions, RowSource, TargetType};
 use crate::ahead::wait_for;
 use crate::args::Args;
 use crate::identity::Identities;
+use crate::payload::Payloads;
 use crate::rows::UNTOUCHED;
 use crate::slabs::Input;
 use crate::{indexes, shown};
@@ -76,8 +77,12 @@ impl Target {
         }
         let (ids, keys) = (args.ids.clone(), args.keys.clone());
         let identities = wait_for(UNTOUCHED, move || Identities::open(ids.as_deref(), keys.as_deref()))??;
+        let payload = match args.payload.clone() {
+            Some(path) => Some(wait_for(UNTOUCHED, move || Payloads::open(&path))??),
+            None => None,
+        };
         let (dtype, dim) = (target.spec.dtype, target.spec.dim as usize);
-        Ok((target, Input { sources, identities, dtype, dim, is_scaled }))
+        Ok((target, Input { sources, identities, payload, dtype, dim, is_scaled }))
     }
 
     /// Opens a file whose rows fit.

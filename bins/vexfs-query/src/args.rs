@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum, ValueHint};
 use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs};
-use vexfs_fs::search::{Choice, Effort, Limit, Request};
+use vexfs_fs::search::{Choice, Effort, Filter, Limit, Request};
 use vexfs_io::Format;
 
 /// Neighbours per query without `-k`: what a person reads.
@@ -62,6 +62,19 @@ pub struct Args {
     /// The vector itself is among its neighbours.
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub id: Option<String>,
+
+    /// Find only the vectors whose payload fulfils this: "year >= 2020 AND lang = 'de'"
+    ///
+    /// Comparisons (=, !=, <, <=, >, >=) of names with numbers, strings, true, false and null, IN ('a', 'b'), LIKE 'a%', IS NULL and
+    /// EXISTS, joined by AND, OR, NOT and parentheses. A dot leads into an object (author.name); a name with other signs than letters,
+    /// digits, _ and - stands between backquotes. What is missing or null fulfils no comparison. K neighbours are found whenever as
+    /// many vectors fulfil it.
+    #[arg(long, value_name = "EXPR", value_parser = filter)]
+    pub filter: Option<Filter>,
+
+    /// Print the payload of each neighbour
+    #[arg(long)]
+    pub payload: bool,
 
     /// Index that answers: its name, a kind of index, or auto [default: auto]
     ///
@@ -145,6 +158,10 @@ pub enum Form {
     Csv,
     /// A NumPy array of ids, a row per query, -1 where there are fewer than K
     Npy,
+}
+
+fn filter(text: &str) -> Result<Filter, String> {
+    text.parse().map_err(|e: vexfs_fs::search::FilterError| e.to_string())
 }
 
 fn finite(text: &str) -> Result<f64, String> {

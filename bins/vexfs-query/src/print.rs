@@ -3,11 +3,14 @@
 use std::io::Write;
 
 use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use vexfs_ann::Neighbor;
 use vexfs_cli::output::json::{Schema, write_line};
 use vexfs_cli::output::table::{Align, Table};
 use vexfs_cli::{Output, Report, Usage};
+use vexfs_fs::FsError;
 use vexfs_fs::collection::ids::{Identities, Identity};
+use vexfs_fs::collection::payload::Payloads;
 use vexfs_fs::search::Answer;
 
 use crate::args::{Args, Form};
@@ -17,13 +20,21 @@ const SCHEMA: Schema = Schema::new("vexfs-query", 1);
 
 /// Prints the answers of one run.
 pub(crate) struct Printer<'a> {
-    identities: &'a Identities,
+    names: Names<'a>,
     report: &'a Report,
     shape: Shape<'a>,
     /// Queries answered so far.
     query: u64,
     /// Neighbours that are left out because nobody can tell how they are called.
     unnamed: u64,
+}
+
+/// What is said of a row besides its distance.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) identities: &'a Identities,
+    /// `None` if payload is not to be printed.
+    pub(crate) payloads: Option<&'a Payloads>,
 }
 
 /// A form with what it needs.
@@ -50,6 +61,16 @@ struct Hit {
     #[serde(serialize_with = "number_or_text")]
     id: Identity,
     distance: f64,
+    /// `None` if it is not to be printed; within it, nothing for a row without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Option<Box<RawValue>>>,
+}
+
+impl Hit {
+    /// The payload as text, if it is to be printed.
+    fn payload(&self) -> Option<&str> {
+        self.payload.as_ref().map(|payload| payload.as_ref().map_or("", |json| json.get()))
+    }
 }
 
 fn number_or_text<S: Serializer>(id: &Identity, serializer: S) -> Result<S::Ok, S::Error> {
@@ -64,7 +85,7 @@ impl<'a> Printer<'a> {
     pub(crate) fn new(
         args: &Args,
         out: &'a mut Output,
-        identities: &'a Identities,
+        names: Names<'a>,
         report: &'a Report,
         k: usize,
         queries: Option<u64>,
@@ -73,10 +94,14 @@ impl<'a> Printer<'a> {
             Form::Table => Shape::Table(out),
             Form::Jsonl => Shape::Lines { out, with_schema: args.output.json },
             Form::Csv => {
-                writeln!(out, "query,rank,id,distance")?;
+                let payload = if names.payloads.is_some() { ",payload" } else { "" };
+                writeln!(out, "query,rank,id,distance{payload}")?;
                 Shape::Csv(out)
             }
-            Form::Npy if identities.has_keys() => {
+            Form::Npy if names.payloads.is_some() => {
+                return Err(Usage::new("an array of numbers cannot hold payload; use -o jsonl").into());
+            }
+            Form::Npy if names.identities.has_keys() => {
                 let problem = "the rows have keys, and an array of numbers cannot hold them; use -o jsonl";
                 return Err(Usage::new(problem).into());
             }
@@ -89,12 +114,12 @@ impl<'a> Printer<'a> {
             }
             Form::Npy => Shape::Array(IdArray::new(out, k, queries)?),
         };
-        Ok(Self { identities, report, shape, query: 0, unnamed: 0 })
+        Ok(Self { names, report, shape, query: 0, unnamed: 0 })
     }
 
     /// Prints the answers to the next queries.
     pub(crate) fn batch(&mut self, answer: &Answer) -> anyhow::Result<()> {
-        let mut table = new_table();
+        let mut table = new_table(self.names.payloads.is_some());
         for neighbors in &answer.hits {
             let hits = self.named(neighbors);
             self.answer(hits, answer.is_exact, &mut table)?;
@@ -125,8 +150,8 @@ impl<'a> Printer<'a> {
     fn named(&mut self, neighbors: &[Neighbor]) -> Vec<Hit> {
         let mut hits = Vec::with_capacity(neighbors.len());
         for &Neighbor { row, distance } in neighbors {
-            match self.identities.identity(row) {
-                Ok(id) => hits.push(Hit { id, distance }),
+            match self.names.hit(row, distance) {
+                Ok(hit) => hits.push(hit),
                 Err(e) => {
                     self.unnamed += 1;
                     let query = self.query;
@@ -144,8 +169,10 @@ impl<'a> Printer<'a> {
         match &mut self.shape {
             Shape::Table(_) => {
                 for (rank, hit) in (1..).zip(hits) {
-                    let distance = short(hit.distance);
-                    table.row([query.to_string(), rank.to_string(), hit.id.to_string(), distance]);
+                    let mut cells = vec![query.to_string(), rank.to_string(), hit.id.to_string()];
+                    cells.push(short(hit.distance));
+                    cells.extend(hit.payload().map(str::to_owned));
+                    table.row(cells);
                 }
             }
             Shape::Lines { out, with_schema } => {
@@ -158,7 +185,11 @@ impl<'a> Printer<'a> {
             }
             Shape::Csv(out) => {
                 for (rank, hit) in (1..).zip(hits) {
-                    writeln!(out, "{query},{rank},{},{}", csv_field(&hit.id), hit.distance)?;
+                    write!(out, "{query},{rank},{},{}", csv_field(&hit.id.to_string()), hit.distance)?;
+                    match hit.payload() {
+                        Some(payload) => writeln!(out, ",{}", csv_field(payload))?,
+                        None => writeln!(out)?,
+                    }
                 }
             }
             Shape::Array(array) => array.push(hits.into_iter().filter_map(|hit| match hit.id {
@@ -170,13 +201,30 @@ impl<'a> Printer<'a> {
     }
 }
 
-fn new_table() -> Table {
-    Table::new(&[
+impl Names<'_> {
+    /// A neighbour as it is printed.
+    fn hit(&self, row: u64, distance: f64) -> Result<Hit, FsError> {
+        let payload = match self.payloads.map(|payloads| payloads.get(row)).transpose()? {
+            None => None,
+            Some("") => Some(None),
+            // It was JSON when it was stored, and its checksum agrees; what another tool wrote is shown as a string.
+            Some(text) => Some(RawValue::from_string(text.to_owned()).or_else(|_| to_raw_value(text)).ok()),
+        };
+        Ok(Hit { id: self.identities.identity(row)?, distance, payload })
+    }
+}
+
+fn new_table(with_payload: bool) -> Table {
+    let mut columns = vec![
         ("query", Align::Right),
         ("rank", Align::Right),
         ("id", Align::Right),
         ("distance", Align::Right),
-    ])
+    ];
+    if with_payload {
+        columns.push(("payload", Align::Left));
+    }
+    Table::new(&columns)
 }
 
 /// A distance for people: at most six digits behind the point, without zeros at the end.
@@ -191,9 +239,12 @@ fn short(distance: f64) -> String {
 }
 
 /// A field as RFC 4180 quotes it.
-fn csv_field(id: &Identity) -> String {
-    let text = id.to_string();
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -202,8 +253,8 @@ mod tests {
 
     #[test]
     fn keys_with_commas_and_quotes_are_quoted() {
-        assert_eq!(csv_field(&Identity::Key("a,\"b\"".into())), "\"a,\"\"b\"\"\"");
-        assert_eq!(csv_field(&Identity::Id(7)), "7");
+        assert_eq!(csv_field("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(csv_field("7"), "7");
     }
 
     #[test]

@@ -6,13 +6,14 @@ use std::time::Instant;
 use anyhow::bail;
 use vexfs_cli::output::json::{Schema, to_line};
 use vexfs_cli::{Output, Report, Usage, volume};
-use vexfs_fs::FsError;
 use vexfs_fs::collection::Collection;
+use vexfs_fs::collection::payload::Payloads;
 use vexfs_fs::index::Indexes;
-use vexfs_fs::search::{Answer, Searcher};
+use vexfs_fs::search::{Answer, Matches, Searcher};
+use vexfs_fs::{FsError, Volume};
 
 use crate::args::Args;
-use crate::print::Printer;
+use crate::print::{Names, Printer};
 use crate::recall::GroundTruth;
 use crate::source::{QuerySource, answer_len};
 use crate::stats::Stats;
@@ -23,7 +24,14 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     let report = Report::new("vexfs-query", &args.output);
     let volume = volume::open_for_reading(&args.device, &report)?;
     let collection = Collection::open(&volume, args.collection.name())?;
-    let searcher = Searcher::open(&volume, &collection)?;
+    let payloads = open_payloads(args, &volume, &collection)?;
+    let mut searcher = Searcher::open(&volume, &collection)?;
+    let mut damage = Damage::default();
+    if let (Some(filter), Some(payloads)) = (&args.filter, &payloads) {
+        let matches = filter.apply(payloads, searcher.deletions(), args.threads.count().get(), &|| false)?;
+        damage.undecided(&matches, &report);
+        searcher = searcher.only(matches);
+    }
     let (limit, request) = (args.limit(), args.request());
     let k = limit.k;
     let indexes = Indexes::open(&volume, &collection, &request.choice);
@@ -37,9 +45,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         args.ground_truth.as_deref().map(|path| GroundTruth::open(path, k, &searcher)).transpose()?;
     let mut source = QuerySource::open(args, &searcher, &report)?;
     let columns = answer_len(limit, &searcher).max(1);
-    let mut printer = Printer::new(args, out, searcher.identities(), &report, columns, source.len())?;
+    let shown = payloads.as_ref().filter(|_| args.payload);
+    let names = Names { identities: searcher.identities(), payloads: shown };
+    let mut printer = Printer::new(args, out, names, &report, columns, source.len())?;
     let mut stats = Stats::new(limit, threads, plan.index());
-    let mut damage = Damage::default();
     while let Some(batch) = source.next_batch(&searcher)? {
         let begun = Instant::now();
         let answer = plan.search(&batch.queries, threads, &|| false)?;
@@ -67,7 +76,14 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         let _ = writeln!(io::stderr(), "{}", to_line(STATS_SCHEMA, &stats.finish())?);
     }
     if unnamed > 0 {
-        bail!("{unnamed} neighbours are left out because their ids or keys are damaged; run fsck.vexfs");
+        bail!(
+            "{unnamed} neighbours are left out because their ids, keys or payload are damaged; run fsck.vexfs"
+        );
+    }
+    match damage.undecided {
+        0 => {}
+        1 => bail!("the payload of 1 row is damaged, and nobody knows whether it fulfils the filter"),
+        n => bail!("the payload of {n} rows is damaged, and nobody knows whether they fulfil the filter"),
     }
     match damage.rows {
         0 => Ok(()),
@@ -81,9 +97,29 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
 struct Damage {
     is_told: bool,
     rows: u64,
+    /// Rows of which the filter could not be decided.
+    undecided: u64,
+}
+
+/// The payload, where it is asked for.
+fn open_payloads(args: &Args, volume: &Volume, collection: &Collection) -> anyhow::Result<Option<Payloads>> {
+    if args.filter.is_none() && !args.payload {
+        return Ok(None);
+    }
+    match collection.payloads(volume)? {
+        None => bail!("{}: its rows have no payload; vexfs-import --payload stores it", collection.path),
+        payloads => Ok(payloads),
+    }
 }
 
 impl Damage {
+    fn undecided(&mut self, matches: &Matches, report: &Report) {
+        self.undecided = matches.unreadable_rows;
+        for (row, reason) in &matches.unreadable {
+            report.warning(format!("row {row} is left out: {reason}"));
+        }
+    }
+
     fn tell(&mut self, answer: &Answer, report: &Report) {
         self.rows = self.rows.max(answer.damaged_rows);
         if std::mem::replace(&mut self.is_told, true) {

@@ -11,7 +11,7 @@ use crate::block_header::{BlockHeader, BlockKind, bad_field};
 use crate::checksum::Seed;
 use crate::codes::{DType, Metric};
 use crate::error::{FormatError, Structure};
-use crate::features::Features;
+use crate::features::{COLLECTION_RO_COMPAT_PAYLOAD, Features};
 use crate::field::on_disk;
 use crate::units::{BlockNo, InodeNo, TxnSeq};
 
@@ -33,6 +33,10 @@ pub const STREAM_KEYS: &str = "keys";
 pub const STREAM_KEY_ENDS: &str = "keys.end";
 /// Stream of key hashes: eight bytes for each row, SipHash-2-4 with the superblock's `hash_key`.
 pub const STREAM_KEY_HASHES: &str = "keys.hash";
+/// Stream of payload: a JSON object for each row or nothing, one behind the other, UTF-8.
+pub const STREAM_PAYLOAD: &str = "payload";
+/// Stream of the ends of payload: eight bytes for each row, the first byte behind its payload in [`STREAM_PAYLOAD`].
+pub const STREAM_PAYLOAD_ENDS: &str = "payload.end";
 /// Stream of deletions: bit r set means that row r is deleted; rows past its end are not. Absent without deletions.
 pub const STREAM_DELETED: &str = "deleted";
 
@@ -170,6 +174,17 @@ impl CollectionDesc {
     /// Whether a flag is set.
     pub fn has(&self, flag: u16) -> bool {
         self.flags.get() & flag != 0
+    }
+
+    /// Whether rows have a payload ([`STREAM_PAYLOAD`] and [`STREAM_PAYLOAD_ENDS`]).
+    pub fn has_payload(&self) -> bool {
+        self.feature_ro_compat.get() & COLLECTION_RO_COMPAT_PAYLOAD != 0
+    }
+
+    /// Says that rows have a payload, or that none has.
+    pub fn set_payload(&mut self, has: bool) {
+        let others = self.feature_ro_compat.get() & !COLLECTION_RO_COMPAT_PAYLOAD;
+        self.feature_ro_compat = U64::new(others | if has { COLLECTION_RO_COMPAT_PAYLOAD } else { 0 });
     }
 
     /// Sets a flag.

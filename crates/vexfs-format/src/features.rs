@@ -16,6 +16,11 @@ pub const RO_COMPAT_KNOWN: u64 = 0;
 /// All incompat bits that are defined.
 pub const INCOMPAT_KNOWN: u64 = 0;
 
+/// Collection, ro_compat: rows have a payload (`payload` and `payload.end`). Who does not know it would add rows without.
+pub const COLLECTION_RO_COMPAT_PAYLOAD: u64 = 1;
+/// All ro_compat bits that are defined for collections.
+pub const COLLECTION_RO_COMPAT_KNOWN: u64 = COLLECTION_RO_COMPAT_PAYLOAD;
+
 /// The three feature sets of one object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features {
@@ -44,8 +49,20 @@ impl Features {
     /// # Errors
     /// [`Incompatible::Incompat`] or [`Incompatible::RoCompat`] with the unknown bits.
     pub fn check_writable(&self) -> Result<(), Incompatible> {
+        self.check_writable_with(RO_COMPAT_KNOWN)
+    }
+
+    /// As [`Self::check_writable`], for a collection.
+    ///
+    /// # Errors
+    /// As [`Self::check_writable`].
+    pub fn check_collection_writable(&self) -> Result<(), Incompatible> {
+        self.check_writable_with(COLLECTION_RO_COMPAT_KNOWN)
+    }
+
+    fn check_writable_with(&self, known: u64) -> Result<(), Incompatible> {
         self.check_readable()?;
-        match self.ro_compat & !RO_COMPAT_KNOWN {
+        match self.ro_compat & !known {
             0 => Ok(()),
             unknown => Err(Incompatible::RoCompat(unknown)),
         }
@@ -80,6 +97,8 @@ mod tests {
         assert!(compat.check_writable().is_ok());
         let ro = Features { ro_compat: 1 << 63, ..Default::default() };
         assert!(ro.check_readable().is_ok() && ro.check_writable().is_err());
+        let payload = Features { ro_compat: COLLECTION_RO_COMPAT_PAYLOAD, ..Default::default() };
+        assert!(payload.check_collection_writable().is_ok() && payload.check_writable().is_err());
         let incompat = Features { incompat: 1 << 63, ..Default::default() };
         assert!(incompat.check_readable().is_err());
     }

@@ -1,12 +1,16 @@
 //! Search in a collection: by comparing with every row, or through an index.
 //!
-//! A [`Searcher`] has the rows, verified on the way; [`Searcher::exact`] compares with all of them. A [`Plan`] chooses an index
+//! A [`Searcher`] has the rows, verified on the way; [`Searcher::exact`] compares with all of them, or with those that a [`Filter`]
+//! lets through. A [`Plan`] chooses an index
 //! and how hard to try, scans what the index does not cover, and turns to the exact search when the index is damaged.
 
 mod cost;
 mod exact;
+pub mod filter;
 mod indexed;
 mod plan;
+
+use std::ops::Range;
 
 use vexfs_ann::{AnnError, Neighbor, Queries, TopK, Vectors, reference};
 use vexfs_format::codes::{DType, Metric};
@@ -17,7 +21,11 @@ use crate::collection::rows::{Deletions, Rows};
 use crate::error::{FsError, Result};
 use crate::volume::Volume;
 
+pub use filter::{Filter, FilterError, Matches};
 pub use plan::{Choice, Effort, Plan, Request};
+
+/// Bytes of rows that do not match which are rather passed over than left out: they lie in blocks that are read anyway.
+const SKIPPED_BYTES: u64 = 4096;
 
 /// A collection that is ready to be searched.
 #[derive(Debug)]
@@ -29,6 +37,8 @@ pub struct Searcher {
     dtype: vexfs_ann::DType,
     metric: vexfs_ann::Metric,
     path: String,
+    /// The rows that may be found, where a filter decides over them.
+    matches: Option<Matches>,
 }
 
 /// The answer to a batch of queries.
@@ -101,7 +111,42 @@ impl Searcher {
             dtype: dtype(collection.desc.dtype()),
             metric: metric(collection.desc.metric()),
             path: collection.path.clone(),
+            matches: None,
         })
+    }
+
+    /// Lets only the rows that match be found; [`Filter::apply`] says which.
+    #[must_use]
+    pub fn only(mut self, matches: Matches) -> Self {
+        self.matches = Some(matches);
+        self
+    }
+
+    /// The rows that are not found: those that are deleted, and those that do not match.
+    pub(crate) fn excluded(&self) -> &Deletions {
+        self.matches.as_ref().map_or(&self.deletions, |matches| &matches.excluded)
+    }
+
+    /// How many rows may be found.
+    pub fn findable(&self) -> u64 {
+        let rows = self.rows.len();
+        self.matches.as_ref().map_or_else(|| rows - self.deletions.count(0..rows), |matches| matches.rows)
+    }
+
+    /// The parts of `ranges` worth a look. Without a filter nearly all rows are, and those that are not are passed over on the way.
+    fn worthwhile(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+        if self.matches.is_none() {
+            return ranges.to_vec();
+        }
+        let gap = (SKIPPED_BYTES / self.rows.row_bytes()).max(1);
+        let mut found: Vec<Range<u64>> = Vec::new();
+        for row in ranges.iter().cloned().flatten().filter(|&row| !self.excluded().contains(row)) {
+            match found.last_mut() {
+                Some(last) if row - last.end < gap => last.end = row + 1,
+                _ => found.push(row..row + 1),
+            }
+        }
+        found
     }
 
     /// How the rows are called.
@@ -213,8 +258,8 @@ impl Searcher {
     ) -> Result<Answer> {
         let before = self.rows.view().blocks_read();
         let all = 0..self.rows.len();
-        let pass =
-            exact::pass(self, queries, limit.into(), std::slice::from_ref(&all), threads, interrupted)?;
+        let all = self.worthwhile(std::slice::from_ref(&all));
+        let pass = exact::pass(self, queries, limit.into(), &all, threads, interrupted)?;
         Ok(Answer {
             is_exact: true,
             distance_computations: pass.compared.saturating_mul(queries.len() as u64),

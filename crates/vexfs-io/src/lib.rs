@@ -2,7 +2,7 @@
 //!
 //! [`open`] recognises an input and gives a [`RowSource`], which delivers packed rows of the type a collection wants
 //! ([`TargetType`]) within bounded memory, from files of any length, pipes and standard input. [`IdReader`] and
-//! [`KeyReader`] read what identifies the rows, [`OutputFormat`] writes rows for export, [`read_matrix_u64`] reads a ground
+//! [`KeyReader`] read what identifies the rows, [`PayloadReader`] what else is known of them, [`OutputFormat`] writes rows for export, [`read_matrix_u64`] reads a ground
 //! truth.
 //!
 //! Input is untrusted: no content makes a reader panic, loop, or take memory that the content merely claims to need. An
@@ -13,7 +13,7 @@
 //!
 //! Reading order: `element` (types), `input` and `format` (what is named and what it is), `source` (the door), `raw` and
 //! `converted` (from a file's rows to a collection's), then the formats: `npy`, `npz`, `hdf5`, `vecs`, `bigann`, `text`; `convert` (what happens
-//! to a value), `ids` and `keys`, `writer`, `error`.
+//! to a value), `ids`, `keys` and `payload`, `writer`, `error`.
 //!
 //! ```
 //! use vexfs_io::{ArraySpec, ElementType, NpyReader, NpyWriter, OpenOptions, RowSource};
@@ -50,6 +50,7 @@ mod lines;
 mod matrix;
 mod npy;
 mod npz;
+mod payload;
 mod probe;
 mod raw;
 mod read_at;
@@ -68,6 +69,7 @@ pub use input::is_regular_file;
 pub use keys::{KeyReader, MAX_KEY_BYTES};
 pub use matrix::{Matrix, read_matrix_f32, read_matrix_u64};
 pub use npy::{ArraySpec, NpyHeader, NpyReader, NpyWriter};
+pub use payload::{MAX_PAYLOAD_BYTES, PayloadReader};
 pub use probe::Content;
 pub use read_at::ReadAt;
 pub use source::{DEFAULT_MEMORY, MAX_DIM, OpenOptions, RowSource, open, open_file, open_stream};

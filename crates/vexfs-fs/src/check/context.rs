@@ -41,7 +41,7 @@ pub(super) struct CollectionInfo {
 }
 
 /// Names of the streams that the format defines.
-pub(super) const STREAMS: [&str; 7] = {
+pub(super) const STREAMS: [&str; 9] = {
     use vexfs_format::collection::*;
     [
         STREAM_VECTORS,
@@ -51,6 +51,8 @@ pub(super) const STREAMS: [&str; 7] = {
         STREAM_KEY_ENDS,
         STREAM_KEY_HASHES,
         STREAM_DELETED,
+        STREAM_PAYLOAD,
+        STREAM_PAYLOAD_ENDS,
     ]
 };
 

@@ -1,7 +1,7 @@
 //! Pass 5: bitmaps, counters, collections and the contents of files.
 //!
 //! Verifies: the bitmaps and counters of each group against everything that was gathered; the totals of the superblock; that each
-//! collection has its streams, with ids and keys that agree with its descriptor; as far as asked, the contents of every file against
+//! collection has its streams, with ids, keys and payload that agree with its descriptor; as far as asked, the contents of every file against
 //! their checksums; that each index is whole and of the rows of its collection.
 //!
 //! Gathers: the summary.
@@ -11,10 +11,12 @@ mod ids;
 pub(super) mod indexes;
 mod keys;
 mod numbers;
+mod payload;
 mod rows;
 mod streams;
 
 use vexfs_format::codes::InodeKind;
+use vexfs_format::collection::{STREAM_PAYLOAD, STREAM_VECTORS};
 
 use super::content::Content;
 use super::context::{Context, STREAMS};
@@ -22,6 +24,7 @@ use super::inodes::InodeInfo;
 use super::{DataLevel, data};
 use crate::error::Result;
 use crate::source::BlockSource;
+pub(super) use payload::is_object;
 pub(super) use rows::Namer;
 
 /// How often the device is read at most, where objects share blocks.
@@ -109,7 +112,8 @@ fn read_contents(ctx: &mut Context<'_>, info: &InodeInfo, steps: &mut Steps) -> 
     });
     let Some(content) = Content::open(ctx, info.number) else { return Ok(()) };
     // What describes rows, or shortens the way to them, is read also where rows are not.
-    let describes_rows = content.is_of_index || stream.is_some_and(|(_, n)| STREAMS[n] != STREAMS[0]);
+    let is_data = |name: &str| [STREAM_VECTORS, STREAM_PAYLOAD].contains(&name);
+    let describes_rows = content.is_of_index || stream.is_some_and(|(_, n)| !is_data(STREAMS[n]));
     let Some(left) = steps.budget.checked_sub(content.extents.blocks()) else { return Ok(()) };
     steps.budget = left;
     if ctx.data == DataLevel::Full || describes_rows {

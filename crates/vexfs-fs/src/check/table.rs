@@ -353,6 +353,15 @@ kinds! {
     KEYS_LENGTH = 5 32, Loss, Stop,
         "{object}: the keys end at byte {expected}, but the stream has {found} bytes",
         "Cut it off?", Rows;
+    PAYLOAD_END = 5 33, Loss, Stop,
+        "{object}: the payload of row {row} ends at byte {found}, but must end {expected}",
+        "Take the payload as lost?", Rows;
+    PAYLOAD_TEXT = 5 34, Loss, Stop,
+        "{object}: the payload of row {row} is {found}, but must be a JSON object",
+        "Take the payload as lost?", Rows;
+    PAYLOAD_LENGTH = 5 35, Loss, Stop,
+        "{object}: the payload ends at byte {expected}, but the stream has {found} bytes",
+        "Cut it off?", Rows;
     SUMS_DAMAGED = 5 40, Loss, Stop,
         "{object}: checksum block {name} is damaged: {found}",
         "Make it anew from the data?", Contents;

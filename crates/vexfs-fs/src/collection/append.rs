@@ -1,7 +1,6 @@
 //! Adding rows to a collection, in batches, within one transaction.
 
 use vexfs_format::InodeNo;
-use vexfs_format::codes::InodeKind;
 use vexfs_format::collection::{
     FLAG_IDS, FLAG_KEYS, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS, STREAM_ROW_SUMS,
     STREAM_VECTORS, row_checksum,
@@ -12,8 +11,8 @@ use zerocopy::little_endian::U64;
 
 use super::Collection;
 use super::delete::mark_deleted;
+use super::payload::{PayloadWriter, open_stream};
 use super::unique::{Clash, Met, ids_met, key_hashes_met};
-use crate::alloc::BlockUse;
 use crate::error::{FsError, Result, TakenBy};
 use crate::file::{FileWriter, read_staged};
 use crate::inode;
@@ -58,6 +57,7 @@ pub struct Appender {
     row_sums: FileWriter,
     ids: Option<IdWriter>,
     keys: Option<KeyWriter>,
+    payload: Option<PayloadWriter>,
     added: u64,
     next_id: u64,
     replaces: bool,
@@ -72,12 +72,22 @@ impl Appender {
     pub fn open(txn: &mut Transaction<'_>, path: &str, ino: InodeNo) -> Result<Self> {
         let inode = inode::read(txn, ino)?;
         let collection = Collection::from_inode(txn, path, inode)?;
-        collection.desc.features().check_writable()?;
+        collection.desc.features().check_collection_writable()?;
         collection.check_rows(txn)?;
         let vectors = open_stream(txn, &collection, STREAM_VECTORS)?;
         let row_sums = open_stream(txn, &collection, STREAM_ROW_SUMS)?;
         let next_id = collection.desc.next_id.get();
-        Ok(Self { collection, vectors, row_sums, ids: None, keys: None, added: 0, next_id, replaces: false })
+        Ok(Self {
+            collection,
+            vectors,
+            row_sums,
+            ids: None,
+            keys: None,
+            payload: None,
+            added: 0,
+            next_id,
+            replaces: false,
+        })
     }
 
     /// Makes a row with an id or key that a live row has replace that row: an upsert. Without this it is an error.
@@ -132,13 +142,37 @@ impl Appender {
         Ok(())
     }
 
+    /// Gives the last rows that were pushed their payload: for each a JSON object, or nothing.
+    ///
+    /// The text is stored as it is; its reader makes sure that it is JSON. Rows that are given none have none, but where a row
+    /// replaces another one and no row of the whole append is given any, it keeps that of the row before it.
+    ///
+    /// # Errors
+    /// [`FsError::BadCollection`] when there are more texts than rows without payload, or one is longer than
+    /// [`PAYLOAD_MAX`](super::payload::PAYLOAD_MAX); [`FsError::NoSpace`]; device errors. The transaction must then be dropped.
+    pub fn push_payload(&mut self, txn: &mut Transaction<'_>, texts: &[String]) -> Result<()> {
+        if self.payload.is_none() {
+            self.payload = Some(PayloadWriter::open(txn, &self.collection)?);
+        }
+        let rows = self.collection.rows() + self.added;
+        if let Some(writer) = &mut self.payload {
+            writer.pad(txn, rows.saturating_sub(texts.len() as u64))?;
+            texts.iter().try_for_each(|text| writer.push(txn, text))?;
+            if writer.rows() != rows {
+                let problem = format!("payload is given for {} rows, and there are {rows}", writer.rows());
+                return Err(FsError::BadCollection(problem));
+            }
+        }
+        Ok(())
+    }
+
     /// Finishes the streams, deletes the rows that are replaced, and stages the descriptor.
     ///
     /// # Errors
     /// [`FsError::Duplicate`] when an id or key was given twice, or exists already and is not to be replaced;
     /// [`FsError::NoSpace`]; device errors.
     pub fn finish(self, txn: &mut Transaction<'_>) -> Result<Appended> {
-        let Self { collection, vectors, row_sums, ids, keys, added, next_id, replaces } = self;
+        let Self { collection, vectors, row_sums, ids, keys, payload, added, next_id, replaces } = self;
         let first_row = collection.rows();
         let mut desc = collection.desc;
         vectors.finish(txn)?;
@@ -153,6 +187,15 @@ impl Appender {
             replaced = writer.finish(txn, &collection, replaces)?;
         }
         desc.rows = U64::new(first_row + added);
+        let payload = match payload {
+            None if collection.desc.has_payload() => Some(kept_payload(txn, &collection, &replaced)?),
+            other => other,
+        };
+        if let Some(mut writer) = payload {
+            desc.set_payload(true);
+            writer.pad(txn, first_row + added)?;
+            writer.finish(txn)?;
+        }
         // Marks stand for rows that are there already, so the stream need not be as long as the new number of rows.
         let rows: Vec<u64> = replaced.iter().map(|&(_, row)| row).collect();
         let deleted = if rows.is_empty() { 0 } else { mark_deleted(txn, &collection, &rows)? };
@@ -235,13 +278,21 @@ impl Appender {
     }
 }
 
-/// Opens a stream of a collection for appending, and makes it if it is not there.
-fn open_stream(txn: &mut Transaction<'_>, collection: &Collection, name: &str) -> Result<FileWriter> {
-    let ino = match collection.stream(txn, name)? {
-        Some(inode) => inode.number(),
-        None => txn.create(collection.inode.number(), name.as_bytes(), InodeKind::Stream, 0o644)?.number(),
-    };
-    FileWriter::append(txn, ino, BlockUse::Vectors)
+/// A writer that has given the rows which replace others the payload of those.
+fn kept_payload(
+    txn: &mut Transaction<'_>,
+    collection: &Collection,
+    replaced: &[(u64, u64)],
+) -> Result<PayloadWriter> {
+    let old = collection.payloads_as_of(txn.volume, txn)?;
+    let mut writer = PayloadWriter::open(txn, collection)?;
+    let mut replaced = replaced.to_vec();
+    replaced.sort_unstable();
+    for (given, row) in replaced {
+        writer.pad(txn, collection.rows() + given)?;
+        writer.push(txn, old.as_ref().map_or(Ok(""), |old| old.get(row))?)?;
+    }
+    Ok(writer)
 }
 
 /// Writes explicit ids and finds those given twice.

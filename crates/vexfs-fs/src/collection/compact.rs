@@ -9,7 +9,7 @@ use vexfs_format::InodeNo;
 use vexfs_format::codes::InodeKind;
 use vexfs_format::collection::{
     FLAG_IDS, FLAG_KEYS, STREAM_DELETED, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS,
-    STREAM_ROW_SUMS, STREAM_VECTORS,
+    STREAM_PAYLOAD, STREAM_PAYLOAD_ENDS, STREAM_ROW_SUMS, STREAM_VECTORS,
 };
 use zerocopy::little_endian::U64;
 
@@ -54,7 +54,7 @@ impl Transaction<'_> {
     pub fn compact_rows(&mut self, path: &str, ino: InodeNo, progress: &dyn Progress) -> Result<Compacted> {
         self.use_reserve();
         let collection = Collection::from_inode(self, path, inode::read(self, ino)?)?;
-        collection.desc.features().check_writable()?;
+        collection.desc.features().check_collection_writable()?;
         collection.check_rows(self)?;
         let deleted = collection.deletions_as_of(self.volume, self)?;
         let old_rows = collection.rows();
@@ -77,6 +77,9 @@ impl Transaction<'_> {
         if desc.has(FLAG_KEYS) {
             live.copy_texts(self, STREAM_KEYS, STREAM_KEY_ENDS)?;
             live.copy(self, STREAM_KEY_HASHES, NUMBER_BYTES)?;
+        }
+        if desc.has_payload() {
+            live.copy_texts(self, STREAM_PAYLOAD, STREAM_PAYLOAD_ENDS)?;
         }
         self.remove_stream(ino, STREAM_DELETED)?;
         (desc.rows, desc.live_rows) = (U64::new(rows), U64::new(rows));

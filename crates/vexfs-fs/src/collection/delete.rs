@@ -25,7 +25,7 @@ impl Transaction<'_> {
         self.use_reserve();
         let inode = inode::read(self, ino)?;
         let collection = Collection::from_inode(self, path, inode)?;
-        collection.desc.features().check_writable()?;
+        collection.desc.features().check_collection_writable()?;
         collection.check_rows(self)?;
         let deleted = mark_deleted(self, &collection, rows)?;
         let mut desc = collection.desc;

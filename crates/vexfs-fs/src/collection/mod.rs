@@ -1,6 +1,6 @@
 //! Collections: a directory of streams with one dimension, one element type and one metric.
 //!
-//! [`create`] makes them, [`append`] adds rows, [`rows`] reads them back, [`ids`] leads from ids and keys to rows,
+//! [`create`] makes them, [`append`] adds rows, [`rows`] and [`payload`] read them back, [`ids`] leads from ids and keys to rows,
 //! [`delete`] marks rows as deleted, [`compact`] reclaims their space. Layout: `docs/format/collections.md`.
 
 pub mod append;
@@ -9,6 +9,7 @@ pub mod create;
 pub mod delete;
 pub mod ids;
 mod lookup;
+pub mod payload;
 pub mod rows;
 mod unique;
 
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, HashSet};
 use vexfs_format::codes::InodeKind;
 use vexfs_format::collection::{
     CollectionDesc, FLAG_IDS, FLAG_KEYS, FLAG_NORMALIZED, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES,
-    STREAM_ROW_SUMS, STREAM_VECTORS,
+    STREAM_PAYLOAD_ENDS, STREAM_ROW_SUMS, STREAM_VECTORS,
 };
 use vexfs_format::inode::Inode;
 use vexfs_format::{BlockNo, InodeNo, sums};
@@ -159,6 +160,9 @@ impl Collection {
         }
         if self.desc.has(FLAG_KEYS) {
             needed.extend([(STREAM_KEY_ENDS, rows * 8), (STREAM_KEY_HASHES, rows * 8)]);
+        }
+        if self.desc.has_payload() {
+            needed.push((STREAM_PAYLOAD_ENDS, rows * 8));
         }
         for (name, len) in needed {
             let inode = self.stream_exact(src, name, len)?;

@@ -32,6 +32,11 @@ impl Deletions {
         self.0.get((row / 64) as usize).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
+    /// The rows whose bits are set in `words`.
+    pub(crate) fn of_words(words: Vec<u64>) -> Self {
+        Self(words)
+    }
+
     /// How many rows of `rows` are deleted.
     pub fn count(&self, rows: Range<u64>) -> u64 {
         let (first, last) = (rows.start / 64, rows.end.div_ceil(64).min(self.0.len() as u64));

@@ -75,7 +75,7 @@ pub fn build(
     options: &BuildOptions<'_>,
 ) -> Result<Built> {
     let collection = Collection::open(volume, path)?;
-    collection.desc.features().check_writable()?;
+    collection.desc.features().check_collection_writable()?;
     build_in(volume, &collection, request, options)
 }
 
@@ -119,7 +119,7 @@ pub fn extend(
     options: &BuildOptions<'_>,
 ) -> Result<Option<Built>> {
     let collection = Collection::open(volume, path)?;
-    collection.desc.features().check_writable()?;
+    collection.desc.features().check_collection_writable()?;
     let files = files::find(volume, &collection, name)?;
     let spec = files.read_spec(volume, &collection)?;
     let parts: BTreeMap<u32, Range<u64>> = {
@@ -167,7 +167,7 @@ pub fn extend(
 /// As [`build`]; [`FsError::Index`](crate::FsError::Index) if there is no such index, or its description is lost.
 pub fn rebuild(volume: &mut Volume, path: &str, name: &str, options: &BuildOptions<'_>) -> Result<Built> {
     let collection = Collection::open(volume, path)?;
-    collection.desc.features().check_writable()?;
+    collection.desc.features().check_collection_writable()?;
     let files = files::find(volume, &collection, name)?;
     let spec = files.read_spec(volume, &collection)?;
     replace(volume, &collection, &files, &spec, options)
@@ -211,7 +211,7 @@ pub(crate) fn replace(
 /// As [`extend`].
 pub fn calibrate(volume: &mut Volume, path: &str, name: &str, options: &BuildOptions<'_>) -> Result<bool> {
     let collection = Collection::open(volume, path)?;
-    collection.desc.features().check_writable()?;
+    collection.desc.features().check_collection_writable()?;
     let files = files::find(volume, &collection, name)?;
     calibrate_files(volume, &collection, &files, options)
 }

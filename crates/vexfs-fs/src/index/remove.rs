@@ -18,7 +18,7 @@ use crate::volume::Volume;
 /// [`FsError::Index`](crate::FsError::Index) if there is no such index; those of [`Collection::open`] and of a commit.
 pub fn remove(volume: &mut Volume, path: &str, name: &str) -> Result<u64> {
     let collection = Collection::open(volume, path)?;
-    collection.desc.features().check_writable()?;
+    collection.desc.features().check_collection_writable()?;
     let files = files::find(volume, &collection, name)?;
     let Some(directory) = collection.index_directory else {
         return Err(problem(path, name, "there is no such index"));

@@ -76,7 +76,7 @@ pub(super) fn pass(
         return Err(FsError::Interrupted);
     }
     let damage = scan.damage.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let deleted: u64 = ranges.iter().map(|range| searcher.deletions.count(range.clone())).sum();
+    let deleted: u64 = ranges.iter().map(|range| searcher.excluded().count(range.clone())).sum();
     let compared = rows.saturating_sub(deleted).saturating_sub(damage.count);
     Ok(Pass { tops: result.into_tops(), damage, compared })
 }
@@ -145,7 +145,7 @@ impl Scan<'_> {
             }
             let first = rows.start;
             self.searcher.rows.view().bring_in(first * self.searcher.rows.row_bytes());
-            let deleted = self.searcher.deletions.words();
+            let deleted = self.searcher.excluded().words();
             match self.searcher.rows.bytes(rows.clone()).and_then(|bytes| self.searcher.vectors(bytes)) {
                 Ok(vectors) => scan.push(vectors, first, deleted),
                 Err(damage) => self.salvage(rows, &damage, scan),
@@ -155,7 +155,7 @@ impl Scan<'_> {
 
     /// Compares the rows of a damaged chunk that are intact.
     fn salvage(&self, rows: Range<u64>, damage: &FsError, scan: &mut ExactScan<'_>) {
-        let deleted = self.searcher.deletions.words();
+        let deleted = self.searcher.excluded().words();
         let (first, mut lost) = (rows.start, false);
         let mut report = |row, error: &FsError| {
             lost = true;
@@ -176,7 +176,7 @@ impl Scan<'_> {
     }
 
     fn report(&self, row: u64, error: &FsError) {
-        if self.searcher.deletions.contains(row) {
+        if self.searcher.excluded().contains(row) {
             return;
         }
         let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);

@@ -82,7 +82,7 @@ impl Indexed<'_> {
     fn run(&self, threads: usize) -> Result<Option<Answer>, IndexError> {
         let Some((tops, stats)) = self.through_index(threads)? else { return Ok(None) };
         let searcher = self.searcher;
-        let uncovered = self.route.stored.uncovered(searcher.rows.len());
+        let uncovered = searcher.worthwhile(&self.route.stored.uncovered(searcher.rows.len()));
         let mut answer = Answer::default();
         if uncovered.is_empty() {
             answer.hits = tops.into_iter().map(TopK::into_sorted).collect();
@@ -96,9 +96,18 @@ impl Indexed<'_> {
             answer = Answer::of(pass.tops, pass.damage);
             answer.distance_computations = pass.compared.saturating_mul(self.queries.len() as u64);
         }
+        if searcher.matches.is_some() && self.is_short(&answer) {
+            return Ok(None);
+        }
         answer.distance_computations += stats.distance_computations;
         answer.is_exact = self.route.parts.iter().all(|part| part.is_exact());
         Ok(Some(answer))
+    }
+
+    /// Whether some query has fewer neighbours than there are rows for it.
+    fn is_short(&self, answer: &Answer) -> bool {
+        let enough = (self.limit.k as u64).min(self.searcher.findable());
+        self.limit.radius == f64::INFINITY && answer.hits.iter().any(|hits| (hits.len() as u64) < enough)
     }
 
     /// What the index finds, the queries shared out among threads.
@@ -180,7 +189,7 @@ impl Indexed<'_> {
                 k,
                 effort,
                 rows: &rows,
-                excluded: searcher.deletions.words(),
+                excluded: searcher.excluded().words(),
                 interrupted: self.interrupted,
             };
             part.search(&search, start..start + tops.len(), tops, stats)?;

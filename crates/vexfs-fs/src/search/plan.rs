@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use vexfs_ann::index::Index;
+use vexfs_ann::index::{Index, Kind};
 
 use super::{Limit, Searcher, cost};
 use crate::error::{FsError, Result};
@@ -12,6 +12,9 @@ use crate::index::{Indexes, StoredIndex, of_index};
 const SMALL_BYTES: u64 = 1 << 20;
 /// Recall that is aimed at when nobody says anything and the index is calibrated.
 const DEFAULT_RECALL: f64 = 0.95;
+
+/// A distance to a row among others that do not match costs as much as so many to rows in a row.
+const SCATTER: f64 = 2.0;
 
 /// Which index is to answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,12 +127,14 @@ impl Searcher {
                 }
             }
         }
-        let live = self.rows.len() - self.deletions.count(0..self.rows.len());
-        let exact = cost::of_rows(live, self.rows.row_bytes());
+        let scatter = if self.matches.is_some() { SCATTER } else { 1.0 };
+        let exact = cost::of_rows(self.findable(), self.rows.row_bytes()) * scatter;
         // Whoever names an index or says how hard it is to try wants it whatever it costs.
         let is_wanted =
             matches!(request.choice, Choice::Named(_)) || matches!(request.effort, Effort::Given { .. });
-        routes.retain(|route| is_wanted || route.cost.is_some_and(|cost| cost < exact));
+        // But where few rows match, comparing them all is both less work and exact.
+        let is_wanted = |cost: Option<f64>| is_wanted && (self.matches.is_none() || cost.is_none());
+        routes.retain(|route| is_wanted(route.cost) || route.cost.is_some_and(|cost| cost < exact));
         let cost = |route: &Route<'_>| route.cost.unwrap_or(f64::INFINITY);
         plan.route = routes.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
         if plan.route.is_none() && !is_too_much && !uncalibrated.is_empty() {
@@ -222,6 +227,14 @@ impl<'s> Route<'s> {
         let cost = is_known.then(|| {
             cost::of_index(stored, counted.as_ref(), row_bytes) + cost::of_rows(uncovered, row_bytes)
         });
+        // A kind that looks for the nearest goes on until it has met as many rows that may be found; a sweep meets them all.
+        let is_sweep = matches!(stored.kind(), Kind::Flat | Kind::Pq);
+        let more = searcher
+            .matches
+            .as_ref()
+            .filter(|_| !is_sweep)
+            .map_or(1.0, |matches| rows as f64 / matches.rows.max(1) as f64);
+        let cost = cost.map(|cost| cost * more);
         Ok(Found::Route(Self {
             stored,
             parts,

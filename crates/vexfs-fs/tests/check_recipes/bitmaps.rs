@@ -39,7 +39,7 @@ pub(super) const RECIPES: &[Entry] = &[
         let inodes = i.sb().inodes_per_group.get();
         i.edit_group(0, |desc| {
             desc.flags = 1.into();
-            desc.free_inodes = (inodes - 55).into();
+            desc.free_inodes = (inodes - 60).into();
         });
         i.edit_inode_bitmap(0, |map| bitmap::clear(map, 3));
     }),

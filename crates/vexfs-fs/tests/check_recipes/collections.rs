@@ -70,5 +70,15 @@ pub(super) const RECIPES: &[Entry] = &[
         let hash = vexfs_format::dir_block::name_hash(&i.sb().hash_key, "key-003-ä".as_bytes());
         number(i, "/keys/keys.hash", 100, hash);
     }),
+    ("a payload ends before it begins", "VX5033", |i| number(i, "/described/payload.end", 100, 5)),
+    ("a payload ends behind the last", "VX5033", |i| number(i, "/described/payload.end", 100, 1 << 50)),
+    ("a payload is no JSON", "VX5034", |i| i.edit_data("/described/payload", 0, b"[")),
+    ("bytes follow the last payload", "VX5035", |i| {
+        i.edit("/described/payload", |inode| inode.size = (inode.size.get() + 5).into());
+    }),
+    ("a collection has lost its payload", "VX3007 VX5020", |i| forget(i, "/described", "payload.end")),
+    ("the descriptor has forgotten the payload", "VX5022", |i| {
+        i.edit_collection("/described", |desc| desc.set_payload(false));
+    }),
     ("bytes follow the last key", "VX5032", |i| i.edit("/keys/keys", |inode| inode.size = 4_010.into())),
 ];

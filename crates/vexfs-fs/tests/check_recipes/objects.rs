@@ -39,14 +39,14 @@ pub(super) const RECIPES: &[Entry] = &[
         i.flip(block, offset + 100);
     }),
     ("an inode that is not in use has a damaged record", "VX1014", |i| {
-        let (block, offset) = i.record(60);
+        let (block, offset) = i.record(62);
         i.write(block, offset, b"VXIN and what follows");
     }),
     ("an inode that is not in use has a whole record", "VX5008", |i| {
         let mut copy = i.inode("/twice");
-        copy.number = 60.into();
+        copy.number = 62.into();
         copy.seal(i.seed());
-        let (block, offset) = i.record(60);
+        let (block, offset) = i.record(62);
         i.write(block, offset, copy.as_bytes());
     }),
     ("a record is of a transaction to come", "VX1015", |i| i.edit(LARGE, |inode| inode.txn = 9_999.into())),

@@ -10,7 +10,7 @@ use vexfs_device::{Device, MemDevice};
 use vexfs_format::InodeNo;
 use vexfs_format::codes::{DType, InodeKind, Metric};
 use vexfs_fs::check::{self, CheckOptions, CheckReport, DataLevel, Problem};
-use vexfs_fs::collection::append::RowIds;
+use vexfs_fs::collection::append::{Appender, RowIds};
 use vexfs_fs::collection::create::CollectionSpec;
 use vexfs_fs::path::{LastLink, resolve};
 use vexfs_fs::{Volume, dir, mkfs};
@@ -91,6 +91,7 @@ fn fill(volume: &mut Volume) {
     let keys: Vec<String> = (0..400).map(|n| format!("key-{n:03}-ä")).collect();
     append(volume, "keys", &rows_f32(3, 400, 16), RowIds::Keys(&keys)).expect("rows");
     append(volume, "models/bits", &[0x0F; 13 * 50], RowIds::Auto).expect("rows");
+    describe(volume);
     let vectors = resolve(volume, "vectors", LastLink::Follow).expect("collection").number();
     let mut txn = volume.begin().expect("begin");
     txn.delete_rows("vectors", vectors, &[3, 99, 2999]).expect("delete");
@@ -100,6 +101,19 @@ fn fill(volume: &mut Volume) {
         append(volume, "models/bits", &[0xF0; 13 * 400], RowIds::Auto).expect("rows");
         put_file(volume, deep, format!("f{n}").as_bytes(), &pattern(5000 + n)).expect("file");
     }
+}
+
+/// A collection whose rows have a payload of 20 bytes, every tenth none.
+fn describe(volume: &mut Volume) {
+    let mut txn = volume.begin().expect("begin");
+    let ino = txn.create_collection(InodeNo::ROOT, b"described", &spec(4)).expect("collection");
+    let mut appender = Appender::open(&mut txn, "described", ino).expect("appender");
+    appender.push(&mut txn, &rows_f32(4, 300, 4), RowIds::Auto).expect("rows");
+    let payload =
+        |n: u32| if n % 10 == 9 { String::new() } else { format!("{{\"n\":{},\"s\":\"äx\"}}", 1000 + n) };
+    appender.push_payload(&mut txn, &(0..300).map(payload).collect::<Vec<_>>()).expect("payload");
+    appender.finish(&mut txn).expect("finish");
+    txn.commit().expect("commit");
 }
 
 pub fn many_name(n: u32) -> String {

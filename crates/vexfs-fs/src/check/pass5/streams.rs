@@ -7,7 +7,7 @@ use super::super::context::{CollectionInfo, Context, STREAMS};
 use super::super::problem::{Kind, Problem};
 use super::super::table;
 use super::numbers::Numbers;
-use super::{ids, keys};
+use super::{ids, keys, payload};
 use crate::error::Result;
 
 pub(super) fn check(ctx: &mut Context<'_>, collection: &CollectionInfo) -> Result<()> {
@@ -16,6 +16,7 @@ pub(super) fn check(ctx: &mut Context<'_>, collection: &CollectionInfo) -> Resul
     if ctx.data > DataLevel::None {
         ids::check(ctx, collection)?;
         keys::check(ctx, collection)?;
+        payload::check(ctx, collection)?;
     }
     Ok(())
 }
@@ -40,6 +41,7 @@ fn check_lengths(ctx: &mut Context<'_>, collection: &CollectionInfo) -> Result<(
     let desc = &collection.desc;
     let rows = desc.rows.get();
     let with = |flag, promise| if desc.has(flag) { promise } else { Promise::Absent };
+    let with_payload = |promise| if desc.has_payload() { promise } else { Promise::Absent };
     let numbers = |width: u64| Promise::Length(rows.saturating_mul(width));
     let promises: [Promise; STREAMS.len()] = [
         numbers(desc.row_bytes()),
@@ -49,6 +51,8 @@ fn check_lengths(ctx: &mut Context<'_>, collection: &CollectionInfo) -> Result<(
         with(FLAG_KEYS, numbers(8)),
         with(FLAG_KEYS, numbers(8)),
         Promise::AtMost(rows.div_ceil(8)),
+        with_payload(Promise::Present),
+        with_payload(numbers(8)),
     ];
     for ((name, promise), ino) in STREAMS.iter().zip(promises).zip(collection.streams) {
         let problem = |kind| at(collection, kind).name(*name);

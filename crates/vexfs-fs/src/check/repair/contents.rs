@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use vexfs_format::InodeNo;
 use vexfs_format::collection::{
-    STREAM_DELETED, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS, STREAM_ROW_SUMS,
+    STREAM_DELETED, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS, STREAM_PAYLOAD,
+    STREAM_PAYLOAD_ENDS, STREAM_ROW_SUMS,
 };
 use vexfs_format::inode::FLAG_LOST;
 use zerocopy::little_endian::U32;
@@ -19,7 +20,7 @@ use super::super::pass5::Namer;
 use super::super::problem::{Fix, Problem};
 use super::super::table;
 use super::mapping::{self, Mend};
-use super::{batch, rows, streams};
+use super::{batch, payload, rows, streams};
 use crate::error::Result;
 use crate::inode;
 
@@ -122,6 +123,9 @@ fn repair_stream(
         STREAM_IDS if !faults.blocks.is_empty() => rows::give_new_ids(ctx, collection, &numbers()),
         STREAM_KEYS | STREAM_KEY_ENDS | STREAM_KEY_HASHES if !faults.blocks.is_empty() => {
             rows::rewrite_keys(ctx, collection, &[])
+        }
+        STREAM_PAYLOAD | STREAM_PAYLOAD_ENDS if !faults.blocks.is_empty() => {
+            payload::rewrite(ctx, collection)
         }
         STREAM_ROW_SUMS if !faults.blocks.is_empty() => {
             let sums = rows::RowSums::open(ctx, collection);

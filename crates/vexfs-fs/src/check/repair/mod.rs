@@ -32,6 +32,7 @@ mod indexes;
 mod layout;
 mod ledger;
 mod mapping;
+mod payload;
 mod raw;
 mod records;
 mod rounds;

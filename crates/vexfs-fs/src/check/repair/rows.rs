@@ -17,6 +17,7 @@ use zerocopy::little_endian::U64;
 use super::super::content::Content;
 use super::super::context::{CollectionInfo, Context, STREAMS};
 use super::mapping::{self, Mend};
+use super::payload::Payload;
 use super::streams::{edit, parts, saved_name, write_stream};
 use super::{batch, connect};
 use crate::alloc::BlockUse;
@@ -28,34 +29,34 @@ use crate::txn::transaction::Transaction;
 use crate::{dir, inode};
 
 /// A stream that is read while a transaction writes.
-struct Source {
+pub(super) struct Source {
     dev: Arc<dyn Device>,
     content: Option<Content>,
 }
 
 impl Source {
-    fn open(ctx: &Context<'_>, collection: &CollectionInfo, name: &str) -> Self {
+    pub(super) fn open(ctx: &Context<'_>, collection: &CollectionInfo, name: &str) -> Self {
         let stream = STREAMS.iter().position(|stream| *stream == name).unwrap_or(0);
         Self { dev: ctx.volume.dev.clone(), content: Content::open(ctx, collection.streams[stream]) }
     }
 
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.content.as_ref().map_or(0, |content| content.size)
     }
 
     /// Bytes that agree with their checksums.
-    fn proven(&self, from: u64, to: u64) -> Option<Vec<u8>> {
+    pub(super) fn proven(&self, from: u64, to: u64) -> Option<Vec<u8>> {
         let content = self.content.as_ref().filter(|content| to <= content.size)?;
         content.verified(&*self.dev, from..to)
     }
 
     /// Bytes as they lie.
-    fn raw(&self, from: u64, to: u64) -> Option<Vec<u8>> {
+    pub(super) fn raw(&self, from: u64, to: u64) -> Option<Vec<u8>> {
         let content = self.content.as_ref().filter(|content| to <= content.size)?;
         content.raw(&*self.dev, from..to)
     }
 
-    fn number(&self, row: u64) -> Option<(u64, bool)> {
+    pub(super) fn number(&self, row: u64) -> Option<(u64, bool)> {
         let parse = |bytes: Vec<u8>| bytes.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
         if let Some(number) = self.proven(row * 8, row * 8 + 8).and_then(parse) {
             return Some((number, true));
@@ -84,6 +85,7 @@ pub(super) fn restore_lengths(ctx: &mut Context<'_>, collection: &CollectionInfo
         with(FLAG_IDS, sizes[2], 8),
         with(FLAG_KEYS, sizes[4], 8),
         with(FLAG_KEYS, sizes[5], 8),
+        sizes[8].filter(|_| desc.has_payload()).map(|size| size / 8),
     ]
     .into_iter()
     .flatten()
@@ -98,6 +100,7 @@ pub(super) fn restore_lengths(ctx: &mut Context<'_>, collection: &CollectionInfo
     let sums = RowSums::open(ctx, collection);
     let ids = Source::open(ctx, collection, STREAM_IDS);
     let keys = Keys::open(ctx, collection);
+    let payload = Payload::open(ctx, collection);
     let is_whole = |stream: usize, len: u64| sizes[stream] == Some(len);
     let new_ids = rows.saturating_sub(ids.size() / 8);
     batch::run(&mut ctx.volume, &mut ctx.reporter, &[()], |txn, ()| {
@@ -132,6 +135,9 @@ pub(super) fn restore_lengths(ctx: &mut Context<'_>, collection: &CollectionInfo
         if desc.has(FLAG_KEYS) && !(is_whole(4, rows * 8) && is_whole(5, rows * 8) && sizes[3].is_some()) {
             keys.rewrite(txn, collection, rows, &BTreeSet::new())?;
         }
+        if desc.has_payload() && !(is_whole(8, rows * 8) && sizes[7].is_some()) {
+            payload.rewrite(txn, collection, rows)?;
+        }
         edit(txn, collection, |desc| {
             desc.rows = U64::new(rows);
             desc.live_rows = U64::new(desc.live_rows.get().min(rows));
@@ -158,6 +164,7 @@ fn lose_all(ctx: &mut Context<'_>, collection: &CollectionInfo) -> Result<()> {
         edit(txn, collection, |desc| {
             (desc.rows, desc.live_rows) = (U64::new(0), U64::new(0));
             desc.flags = (desc.flags.get() & !(FLAG_IDS | FLAG_KEYS)).into();
+            desc.set_payload(false);
             desc.generation = U64::new(desc.generation.get().wrapping_add(1));
         })
     })
@@ -363,7 +370,7 @@ pub(super) fn quarantine(
 }
 
 /// Writes a file into lost+found.
-fn save(
+pub(super) fn save(
     txn: &mut Transaction<'_>,
     collection: &CollectionInfo,
     what: &str,

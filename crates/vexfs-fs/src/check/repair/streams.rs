@@ -9,7 +9,7 @@ use vexfs_format::block_header::BlockHeader;
 use vexfs_format::codes::{DType, InodeKind, Metric};
 use vexfs_format::collection::{
     CollectionDesc, FLAG_IDS, FLAG_KEYS, KIND, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS,
-    STREAM_ROW_SUMS, STREAM_VECTORS, metric_fits, row_checksum,
+    STREAM_PAYLOAD, STREAM_PAYLOAD_ENDS, STREAM_ROW_SUMS, STREAM_VECTORS, metric_fits, row_checksum,
 };
 use vexfs_format::inode::Inode;
 use vexfs_format::{BlockNo, InodeNo};
@@ -23,7 +23,7 @@ use super::super::problem::{Fix, Problem};
 use super::super::table;
 use super::mapping::{self, Mend};
 use super::salvage::{Latest, Ring};
-use super::{agree, batch, connect, rows};
+use super::{agree, batch, connect, payload, rows};
 use crate::alloc::BlockUse;
 use crate::error::Result;
 use crate::file::FileWriter;
@@ -49,6 +49,8 @@ pub(super) fn lengths(desc: &CollectionDesc) -> [Option<u64>; STREAMS.len()] {
         with(FLAG_KEYS, numbers(8)),
         with(FLAG_KEYS, numbers(8)),
         None,
+        None,
+        numbers(8).filter(|_| desc.has_payload()),
     ]
 }
 
@@ -64,6 +66,7 @@ pub(super) fn holds_what_it_should(
     let Some(bytes) = content.raw(&*ctx.volume.dev, 0..start) else { return false };
     let numbers: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
     match name {
+        STREAM_PAYLOAD_ENDS => numbers.is_sorted(),
         STREAM_KEY_ENDS => {
             let text = collection.streams[3];
             let size = ctx.read_inode(text).map_or(u64::MAX, |inode| inode.size.get());
@@ -197,6 +200,7 @@ pub(super) fn agreeing(found: CollectionDesc, size: impl Fn(&str) -> Option<u64>
     if [STREAM_KEYS, STREAM_KEY_ENDS, STREAM_KEY_HASHES].iter().all(|name| size(name).is_some()) {
         desc.set(FLAG_KEYS);
     }
+    desc.set_payload([STREAM_PAYLOAD, STREAM_PAYLOAD_ENDS].iter().all(|name| size(name).is_some()));
     (desc.rows, desc.live_rows) = (U64::new(rows), U64::new(rows));
     desc.generation = U64::new(found.generation.get().wrapping_add(1));
     let is_plausible = (rows..1 << 62).contains(&found.next_id.get());
@@ -267,6 +271,10 @@ fn repair_one(ctx: &mut Context<'_>, collection: &CollectionInfo, problems: &[Pr
         let lost: Vec<u64> = twice.filter_map(|problem| problem.other).collect();
         return rows::rewrite_keys(ctx, collection, &lost);
     }
+    let texts = of(&[table::PAYLOAD_END, table::PAYLOAD_TEXT, table::PAYLOAD_LENGTH]);
+    if !texts.is_empty() {
+        return payload::rewrite(ctx, collection);
+    }
     let ids = of(&[table::ID_TWICE, table::ID_RANGE]);
     let damaged: Vec<u64> = ids
         .iter()
@@ -330,12 +338,14 @@ fn take_extra(ctx: &mut Context<'_>, collection: &CollectionInfo, extra: &[Probl
     let has_ids = size(STREAM_IDS) == numbers;
     let has_keys =
         size(STREAM_KEYS).is_some() && size(STREAM_KEY_ENDS) == numbers && size(STREAM_KEY_HASHES) == numbers;
-    let mut flags = 0;
+    let has_payload = size(STREAM_PAYLOAD).is_some() && size(STREAM_PAYLOAD_ENDS) == numbers;
+    let (mut flags, mut takes_payload) = (0, false);
     let mut moved: Vec<(String, InodeNo)> = Vec::new();
     for name in extra.iter().filter_map(|problem| problem.name.as_deref()) {
         match name {
             STREAM_IDS if has_ids => flags |= FLAG_IDS,
             STREAM_KEYS | STREAM_KEY_ENDS | STREAM_KEY_HASHES if has_keys => flags |= FLAG_KEYS,
+            STREAM_PAYLOAD | STREAM_PAYLOAD_ENDS if has_payload => takes_payload = true,
             _ => {
                 let stream = STREAMS.iter().position(|stream| *stream == name).unwrap_or(0);
                 moved.push((name.to_owned(), InodeNo(collection.streams[stream])));
@@ -346,9 +356,12 @@ fn take_extra(ctx: &mut Context<'_>, collection: &CollectionInfo, extra: &[Probl
         dir::remove(txn, InodeNo(collection.ino), name.as_bytes())?;
         connect::keep(txn, *ino)
     })?;
-    if flags > 0 {
+    if flags > 0 || takes_payload {
         batch::run(&mut ctx.volume, &mut ctx.reporter, &[flags], |txn, &flags| {
-            edit(txn, collection, |desc| desc.set(flags))
+            edit(txn, collection, |desc| {
+                desc.set(flags);
+                desc.set_payload(takes_payload || desc.has_payload());
+            })
         })?;
     }
     Ok(())
