@@ -23,7 +23,7 @@ _vexfs__bench() {
 
     case "${cmd}" in
         vexfs__bench)
-            opts="-d -c -k -q -v -h -V --device --offset --collection --directory --dataset --train --test --ground-truth --metric --index --k --runs --warm-ups --threads --memory --csv --plot --quiet --verbose --json --help --version run hw compare show"
+            opts="-d -c -k -q -v -h -V --device --offset --collection --directory --dataset --train --test --ground-truth --metric --index --k --runs --warm-ups --from --threads --memory --csv --plot --quiet --verbose --json --help --version run hw compare show"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -137,6 +137,10 @@ _vexfs__bench() {
                     return 0
                     ;;
                 --warm-ups)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

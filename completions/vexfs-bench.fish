@@ -14,6 +14,7 @@ complete -c vexfs-bench -l index -d 'For run: index to build and to search throu
 complete -c vexfs-bench -s k -l k -d 'For run: number of neighbours' -r
 complete -c vexfs-bench -l runs -d 'For run: counted runs of each measurement' -r
 complete -c vexfs-bench -l warm-ups -d 'For run: runs before those, which are not counted' -r
+complete -c vexfs-bench -l from -d 'For run: least recall of a search through an index' -r
 complete -c vexfs-bench -l threads -d 'Threads that work at the same time [default: one per processor]' -r
 complete -c vexfs-bench -l memory -d 'For run: memory that building an index may take [default: half of what is free]' -r
 complete -c vexfs-bench -l plot -d 'For run and show: plot recall against queries per second' -r -F

@@ -73,6 +73,22 @@ fn a_run_leaves_nothing_but_its_result() {
 }
 
 #[test]
+fn what_finds_too_little_is_passed_over() {
+    let scratch = Scratch::new();
+    let recalls = |from: &str| -> Vec<f64> {
+        let run = small(&scratch).arg("--directory").arg(scratch.path("")).args(["--json", "--from", from]);
+        let result = json(&run.finish().expect(0));
+        let searches = result["searches"].as_array().expect("searches").iter();
+        let through_index = searches.filter(|search| search["spec"] != "exact");
+        through_index.map(|search| search["recall"].as_f64().expect("a recall")).collect()
+    };
+    let (all, best) = (recalls("0"), recalls("1"));
+    assert!(all[0] < 1.0, "{all:?}");
+    assert_eq!(best, [1.0, 1.0], "query by query, and in batch");
+    small(&scratch).args(["--from", "1.1"]).finish().expect(2);
+}
+
+#[test]
 fn a_device_keeps_the_collection_and_other_data() {
     let scratch = Scratch::new();
     let device = scratch.path("device");

@@ -92,6 +92,13 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "5")]
     pub warm_ups: usize,
 
+    /// For run: least recall of a search through an index
+    ///
+    /// The efforts of an index go from little to much, up to the first with a recall of 0.999. Those that find less than this are passed
+    /// over.
+    #[arg(long, value_name = "RECALL", default_value = "0", hide_default_value = true, value_parser = share)]
+    pub from: f64,
+
     #[command(flatten)]
     #[allow(missing_docs)] // the fragment says what it is
     pub threads: ThreadsArgs,
@@ -114,6 +121,11 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs)] // the fragment says what it is
     pub output: OutputArgs,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let is_share = |share: &f64| (0.0..=1.0).contains(share);
+    text.parse().ok().filter(is_share).ok_or_else(|| "it is not between 0 and 1".to_owned())
 }
 
 /// What to do.

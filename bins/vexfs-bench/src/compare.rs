@@ -9,12 +9,9 @@ use vexfs_cli::output::table::{Align, Table};
 use vexfs_cli::{Output, Report, Usage};
 
 use crate::args::Args;
-use crate::result::{Bench, Measured, Mode, SCHEMA};
+use crate::result::{Bench, Measured, Mode, RECALLS, SCHEMA};
 
 const COMPARED: Schema = Schema::new("vexfs-bench-compare", 1);
-
-/// Recalls at which searches are compared.
-const RECALLS: [f64; 4] = [0.9, 0.95, 0.99, 0.999];
 
 /// No document of a run is longer.
 const MOST_BYTES: u64 = 64 << 20;

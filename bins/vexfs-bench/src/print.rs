@@ -5,11 +5,8 @@ use vexfs_cli::output::table::{Align, Table};
 use vexfs_cli::size::format_size;
 
 use crate::compare::fastest;
-use crate::result::{Bench, Mode};
+use crate::result::{Bench, Mode, RECALLS};
 use crate::statistics::Statistic;
-
-/// Recalls of the summary, as its columns say.
-const SUMMARISED: [f64; 4] = [0.9, 0.95, 0.99, 0.999];
 
 /// Everything, as text.
 pub(crate) fn table(bench: &Bench, out: &mut Output) -> anyhow::Result<()> {
@@ -82,7 +79,7 @@ fn summary(bench: &Bench, out: &mut Output) -> anyhow::Result<()> {
     let mut table = Table::new(&columns);
     let none = || "-".to_owned();
     let rates = |spec: &str| {
-        SUMMARISED.map(|recall| {
+        RECALLS.map(|recall| {
             let fastest = fastest(&bench.searches, spec, Mode::Batch, recall);
             fastest.map_or_else(none, |rate| format!("{rate:.0}"))
         })

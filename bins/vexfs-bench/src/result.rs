@@ -9,6 +9,9 @@ use crate::statistics::Statistic;
 /// Name and version of the document.
 pub(crate) const SCHEMA: Schema = Schema::new("vexfs-bench", 1);
 
+/// Recalls at which searches are summed up and compared.
+pub(crate) const RECALLS: [f64; 4] = [0.9, 0.95, 0.99, 0.999];
+
 /// A result of `run`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Bench {
