@@ -54,9 +54,9 @@ test: deps
 test-vm: deps
 	tests/vm/run.sh
 
-# Every damage that the proofs know; 'make test' tries a sample.
+# Every damage that the proofs know, and long lives of a volume beside its model; 'make test' tries a sample.
 prove: deps
-	VEXFS_PROVE=all $(CARGO) test --locked --package vexfs-fs --test proofs
+	VEXFS_PROVE=all $(CARGO) test --locked --package vexfs-fs --test proofs --test model
 
 demo: build
 	demo/run.sh

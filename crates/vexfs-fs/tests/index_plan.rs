@@ -9,10 +9,11 @@ use vexfs_ann::index::Progress;
 use vexfs_device::{Device, MemDevice};
 use vexfs_fs::Volume;
 use vexfs_fs::collection::Collection;
-use vexfs_fs::collection::append::RowIds;
+use vexfs_fs::collection::append::{Appender, RowIds};
 use vexfs_fs::index::{self, BuildOptions, Indexes};
 use vexfs_fs::mkfs::{self, DefaultCollection};
-use vexfs_fs::search::{Choice, Effort, Request, Searcher};
+use vexfs_fs::path::{LastLink, resolve};
+use vexfs_fs::search::{Choice, Effort, Filter, Request, Searcher};
 
 const DIM: usize = 64;
 /// More bytes than those of a collection that is always searched row by row.
@@ -60,10 +61,33 @@ fn build(volume: &mut Volume, text: &str) {
     index::build(volume, "vectors", &text.parse().expect("a request"), &options).expect(text);
 }
 
+/// Adds rows whose payload is their number, as `n`.
+fn add_numbered(volume: &mut Volume, rows: &[u8]) {
+    let ino = resolve(volume, "vectors", LastLink::Follow).expect("the collection").number();
+    let mut txn = volume.begin().expect("begin");
+    let mut appender = Appender::open(&mut txn, "vectors", ino).expect("an appender");
+    appender.push(&mut txn, rows, RowIds::Auto).expect("rows");
+    let numbers: Vec<String> = (0..rows.len() / (DIM * 4)).map(|n| format!("{{\"n\":{n}}}")).collect();
+    appender.push_payload(&mut txn, &numbers).expect("payload");
+    appender.finish(&mut txn).expect("finished");
+    txn.commit().expect("commit");
+}
+
 /// The index that answers, if one does.
 fn chosen(volume: &Volume, choice: Choice, effort: Effort) -> Option<String> {
+    chosen_among(volume, choice, effort, None)
+}
+
+/// The index that answers where only rows that match are to be found.
+fn chosen_among(volume: &Volume, choice: Choice, effort: Effort, filter: Option<&str>) -> Option<String> {
     let collection = Collection::open(volume, "vectors").expect("the collection");
-    let searcher = Searcher::open(volume, &collection).expect("a searcher");
+    let mut searcher = Searcher::open(volume, &collection).expect("a searcher");
+    if let Some(filter) = filter {
+        let filter: Filter = filter.parse().expect("a filter");
+        let payloads = collection.payloads(volume).expect("payload").expect("there is some");
+        let matches = filter.apply(&payloads, searcher.deletions(), 1, &|| false).expect("applied");
+        searcher = searcher.only(matches);
+    }
     let indexes = Indexes::open(volume, &collection, &choice);
     let plan = searcher.plan(&indexes, &Request { choice, effort }, 10).expect("a plan");
     assert!(plan.warnings().is_empty(), "{:?}", plan.warnings());
@@ -138,4 +162,15 @@ fn what_nobody_measured_is_chosen_by_name_alone() {
     txn.commit().expect("commit");
     assert_eq!(auto(&volume), None);
     assert_eq!(chosen(&volume, Choice::Named("ivf".to_owned()), Effort::Default).as_deref(), Some("ivf"));
+}
+
+#[test]
+fn an_index_that_few_matching_rows_make_needless_is_not_said_to_be_missing() {
+    let mut volume = formatted();
+    add_numbered(&mut volume, &rows(ROWS, 100, 5));
+    build(&mut volume, "ivf");
+    let named =
+        |filter| chosen_among(&volume, Choice::Named("ivf".to_owned()), Effort::Default, Some(filter));
+    assert_eq!(named("n >= 0").as_deref(), Some("ivf"));
+    assert_eq!(named("n < 20"), None, "twenty rows are compared one by one, and nobody is warned");
 }

@@ -108,6 +108,7 @@ impl Searcher {
             return Ok(plan);
         }
         let (candidates, mut unusable) = indexes.candidates(&request.choice);
+        let is_missing = candidates.is_empty() && unusable.is_empty();
         let mut routes = Vec::new();
         let mut uncalibrated = Vec::new();
         let mut is_too_much = false;
@@ -144,7 +145,7 @@ impl Searcher {
                 uncalibrated.join(", "),
             )));
         }
-        plan.warn(unusable, &request.choice, is_too_much);
+        plan.warn(unusable, &request.choice, is_missing);
         Ok(plan)
     }
 }
@@ -168,13 +169,12 @@ impl Plan<'_> {
         part.efforts(k).into_iter().map(|effort| (part.effort_name(), effort)).collect()
     }
 
-    fn warn(&mut self, unusable: Vec<(String, String)>, choice: &Choice, is_too_much: bool) {
+    fn warn(&mut self, unusable: Vec<(String, String)>, choice: &Choice, is_missing: bool) {
         let instead = match (&self.route, choice) {
             (Some(route), _) => format!("index {} answers instead", route.stored.name()),
             (None, _) => "every vector is compared".to_owned(),
         };
-        let is_missing = unusable.is_empty() && !is_too_much;
-        if let (None, Choice::Named(name), true) = (&self.route, choice, is_missing) {
+        if let (Choice::Named(name), true) = (choice, is_missing) {
             self.warnings.push(format!("{}: there is no index {name}; {instead}", self.searcher.path));
         }
         for (_, problem) in unusable {

@@ -51,7 +51,7 @@ pub fn torn_subsets(base: &MemDevice, log: &[Op], samples: usize) -> Vec<Torn> {
 }
 
 /// The sectors of an operation before or behind a random one; `None` for one that is not longer than a sector.
-fn cut(op: &Op, random: &mut Random) -> Option<Op> {
+pub fn cut(op: &Op, random: &mut Random) -> Option<Op> {
     let (offset, len) = op.range()?;
     let cuts = len.div_ceil(SECTOR) - 1;
     if cuts == 0 {
