@@ -75,11 +75,25 @@ fn add_numbered(volume: &mut Volume, rows: &[u8]) {
 
 /// The index that answers, if one does.
 fn chosen(volume: &Volume, choice: Choice, effort: Effort) -> Option<String> {
-    chosen_among(volume, choice, effort, None)
+    let (index, warnings) = planned(volume, choice, effort, None);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    index
 }
 
 /// The index that answers where only rows that match are to be found.
-fn chosen_among(volume: &Volume, choice: Choice, effort: Effort, filter: Option<&str>) -> Option<String> {
+fn chosen_among(volume: &Volume, choice: Choice, effort: Effort, filter: &str) -> Option<String> {
+    let (index, warnings) = planned(volume, choice, effort, Some(filter));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    index
+}
+
+/// The index that answers, and what the person who asked should know.
+fn planned(
+    volume: &Volume,
+    choice: Choice,
+    effort: Effort,
+    filter: Option<&str>,
+) -> (Option<String>, Vec<String>) {
     let collection = Collection::open(volume, "vectors").expect("the collection");
     let mut searcher = Searcher::open(volume, &collection).expect("a searcher");
     if let Some(filter) = filter {
@@ -90,8 +104,7 @@ fn chosen_among(volume: &Volume, choice: Choice, effort: Effort, filter: Option<
     }
     let indexes = Indexes::open(volume, &collection, &choice);
     let plan = searcher.plan(&indexes, &Request { choice, effort }, 10).expect("a plan");
-    assert!(plan.warnings().is_empty(), "{:?}", plan.warnings());
-    plan.index().map(str::to_owned)
+    (plan.index().map(str::to_owned), plan.warnings().to_vec())
 }
 
 fn auto(volume: &Volume) -> Option<String> {
@@ -142,7 +155,9 @@ fn an_index_that_promises_too_little_leaves_the_answer_to_another() {
     // Sixty queries prove no recall of 0.99.
     build(&mut volume, "ivf,name=a");
     assert_eq!(chosen(&volume, Choice::Auto, Effort::Recall(0.99)), None);
-    assert_eq!(chosen(&volume, Choice::Named("a".to_owned()), Effort::Recall(0.99)), None);
+    let (index, warnings) = planned(&volume, Choice::Named("a".to_owned()), Effort::Recall(0.99), None);
+    assert_eq!((index, warnings.len()), (None, 1));
+    assert!(warnings[0].contains("no effort of index a is known to find so large a share"), "{warnings:?}");
     add(&mut volume, rest);
     build(&mut volume, "ivf,name=b");
     assert_eq!(chosen(&volume, Choice::Auto, Effort::Recall(0.99)).as_deref(), Some("b"));
@@ -169,8 +184,7 @@ fn an_index_that_few_matching_rows_make_needless_is_not_said_to_be_missing() {
     let mut volume = formatted();
     add_numbered(&mut volume, &rows(ROWS, 100, 5));
     build(&mut volume, "ivf");
-    let named =
-        |filter| chosen_among(&volume, Choice::Named("ivf".to_owned()), Effort::Default, Some(filter));
+    let named = |filter| chosen_among(&volume, Choice::Named("ivf".to_owned()), Effort::Default, filter);
     assert_eq!(named("n >= 0").as_deref(), Some("ivf"));
     assert_eq!(named("n < 20"), None, "twenty rows are compared one by one, and nobody is warned");
 }

@@ -111,11 +111,11 @@ impl Searcher {
         let is_missing = candidates.is_empty() && unusable.is_empty();
         let mut routes = Vec::new();
         let mut uncalibrated = Vec::new();
-        let mut is_too_much = false;
+        let mut too_weak = Vec::new();
         for stored in candidates {
             match Route::open(self, stored, request, limit) {
                 Ok(Found::Route(route)) => routes.push(route),
-                Ok(Found::TooMuch) => is_too_much = true,
+                Ok(Found::TooWeak) => too_weak.push(stored.name()),
                 Ok(Found::NotCalibrated) => uncalibrated.push(stored.name()),
                 Ok(Found::OtherEffort(has)) => {
                     if let Choice::Named(_) = request.choice {
@@ -138,14 +138,14 @@ impl Searcher {
         routes.retain(|route| is_wanted(route.cost) || route.cost.is_some_and(|cost| cost < exact));
         let cost = |route: &Route<'_>| route.cost.unwrap_or(f64::INFINITY);
         plan.route = routes.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
-        if plan.route.is_none() && !is_too_much && !uncalibrated.is_empty() {
+        if plan.route.is_none() && too_weak.is_empty() && !uncalibrated.is_empty() {
             return Err(FsError::BadIndex(format!(
                 "{}: index {} is not calibrated, so nobody knows what a recall takes; run vexfs-tune --calibrate",
                 self.path,
                 uncalibrated.join(", "),
             )));
         }
-        plan.warn(unusable, &request.choice, is_missing);
+        plan.warn(&request.choice, is_missing, &too_weak, unusable);
         Ok(plan)
     }
 }
@@ -169,13 +169,26 @@ impl Plan<'_> {
         part.efforts(k).into_iter().map(|effort| (part.effort_name(), effort)).collect()
     }
 
-    fn warn(&mut self, unusable: Vec<(String, String)>, choice: &Choice, is_missing: bool) {
+    fn warn(
+        &mut self,
+        choice: &Choice,
+        is_missing: bool,
+        too_weak: &[&str],
+        unusable: Vec<(String, String)>,
+    ) {
         let instead = match (&self.route, choice) {
             (Some(route), _) => format!("index {} answers instead", route.stored.name()),
             (None, _) => "every vector is compared".to_owned(),
         };
         if let (Choice::Named(name), true) = (choice, is_missing) {
             self.warnings.push(format!("{}: there is no index {name}; {instead}", self.searcher.path));
+        }
+        if let (None, Choice::Named(_), [_, ..]) = (&self.route, choice, too_weak) {
+            self.warnings.push(format!(
+                "{}: no effort of index {} is known to find so large a share of the neighbours; {instead}",
+                self.searcher.path,
+                too_weak.join(", "),
+            ));
         }
         for (_, problem) in unusable {
             self.warnings.push(format!("{problem}; {instead}"));
@@ -190,7 +203,7 @@ enum Found<'s> {
     OtherEffort(&'static str),
     NotCalibrated,
     /// No effort is known to reach the recall: only the exact search does.
-    TooMuch,
+    TooWeak,
 }
 
 impl<'s> Route<'s> {
@@ -217,7 +230,7 @@ impl<'s> Route<'s> {
         let k = limit.k.min(usize::try_from(searcher.rows.len()).unwrap_or(usize::MAX)).max(1);
         let choice = calibration.as_ref().zip(wanted).and_then(|(known, recall)| known.choose(k, recall));
         if matches!(request.effort, Effort::Recall(_)) && !is_exact && choice.is_none() {
-            return Ok(if calibration.is_some() { Found::TooMuch } else { Found::NotCalibrated });
+            return Ok(if calibration.is_some() { Found::TooWeak } else { Found::NotCalibrated });
         }
         let (rows, row_bytes) = (searcher.rows.len(), searcher.rows.row_bytes());
         let uncovered: u64 = stored.uncovered(rows).iter().map(|gap| gap.end - gap.start).sum();
