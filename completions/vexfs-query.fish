@@ -17,7 +17,7 @@ complete -c vexfs-query -s k -l k -d 'Number of neighbours for each query [defau
 complete -c vexfs-query -l radius -d 'Find the vectors whose distance from the query is at most R' -r
 complete -c vexfs-query -l vector -d 'One query, as numbers: "0.1,0.2,…"' -r
 complete -c vexfs-query -l id -d 'One query: the stored vector with this id or key' -r
-complete -c vexfs-query -l filter -d 'Find only the vectors whose payload fulfils this: "year >= 2020 AND lang = \'de\'"' -r
+complete -c vexfs-query -l filter -d 'Find only vectors whose payload fulfils this, as in "year >= 2020"' -r
 complete -c vexfs-query -l index -d 'Index that answers: its name, a kind of index, or auto [default: auto]' -r
 complete -c vexfs-query -l recall -d 'Recall that the index is to reach, 0 to 1' -r
 complete -c vexfs-query -l ef -d 'Candidates that a graph (hnsw) keeps while it searches' -r

@@ -197,7 +197,7 @@ fn a_neighbour_whose_id_is_damaged_is_left_out_and_told() {
         run.stderr
     );
     assert!(
-        run.stderr.contains("1 neighbours are left out because their ids or keys are damaged"),
+        run.stderr.contains("1 neighbours are left out because their ids, keys or payload are damaged"),
         "{}",
         run.stderr
     );

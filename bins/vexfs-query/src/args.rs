@@ -63,12 +63,12 @@ pub struct Args {
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub id: Option<String>,
 
-    /// Find only the vectors whose payload fulfils this: "year >= 2020 AND lang = 'de'"
+    /// Find only vectors whose payload fulfils this, as in "year >= 2020"
     ///
-    /// Comparisons (=, !=, <, <=, >, >=) of names with numbers, strings, true, false and null, IN ('a', 'b'), LIKE 'a%', IS NULL and
-    /// EXISTS, joined by AND, OR, NOT and parentheses. A dot leads into an object (author.name); a name with other signs than letters,
-    /// digits, _ and - stands between backquotes. What is missing or null fulfils no comparison. K neighbours are found whenever as
-    /// many vectors fulfil it.
+    /// As in "year >= 2020 AND lang = 'de'": comparisons (=, !=, <, <=, >, >=) of names with numbers, strings, true, false and null,
+    /// IN ('a', 'b'), LIKE 'a%', IS NULL and EXISTS, joined by AND, OR, NOT and parentheses. A dot leads into an object (author.name);
+    /// a name with other signs than letters, digits, _ and - stands between backquotes. What is missing or null fulfils no comparison.
+    /// K neighbours are found whenever as many vectors fulfil it.
     #[arg(long, value_name = "EXPR", value_parser = filter)]
     pub filter: Option<Filter>,
 

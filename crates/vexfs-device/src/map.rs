@@ -6,6 +6,7 @@
 
 mod region;
 mod segments;
+mod unreadable;
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -117,7 +118,7 @@ impl Mapping {
 
     /// Reads the bytes of `range` into memory now, so that using them cannot fail for a device error.
     ///
-    /// Bytes beyond the end of the mapping are ignored.
+    /// Bytes beyond the end of the mapping are ignored. What the device could not read once is not asked of it again.
     ///
     /// # Errors
     /// [`DeviceError::Io`] with the offset *on the device* of the first byte that cannot be read.

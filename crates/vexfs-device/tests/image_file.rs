@@ -339,18 +339,23 @@ fn a_mapping_of_a_truncated_image_reports_the_first_missing_byte() {
     File::options().write(true).open(&path).expect("open").set_len(40 << 10).expect("truncate");
     mapping.populate(0..8192).expect("what is left");
     mapping.populate(32 << 10..36 << 10).expect("what is left");
-    match mapping.populate(100..mapping.len()) {
+    let missing = || match mapping.populate(100..mapping.len()) {
         Err(DeviceError::Io { op: IoOp::Read, device: name, offset, .. }) => {
             assert_eq!((name, offset), (path.display().to_string(), 40 << 10));
         }
         other => panic!("{other:?}"),
-    }
+    };
+    missing();
     match device.read_at(39 << 10, &mut [0; 4096]) {
         Err(DeviceError::Io { op: IoOp::Read, offset, len, .. }) => {
             assert_eq!((offset, len), (40 << 10, 3072))
         }
         other => panic!("{other:?}"),
     }
+    File::options().write(true).open(&path).expect("open").set_len(64 << 10).expect("grow");
+    missing();
+    mapping.populate(0..8192).expect("what could be read");
+    device.map(&runs).expect("map").populate(0..mapping.len()).expect("a new mapping tries again");
 }
 
 #[test]

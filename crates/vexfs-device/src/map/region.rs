@@ -15,6 +15,7 @@ use nix::sys::utsname::uname;
 use nix::unistd::{SysconfVar, geteuid, sysconf};
 
 use super::Segments;
+use super::unreadable::{Unreadable, cut_off};
 use crate::lock::LockedFile;
 use crate::sigbus::{self, Registration};
 use crate::{DeviceError, IoOp};
@@ -55,6 +56,7 @@ pub(super) struct Region {
     segments: Arc<Segments>,
     /// Whether the system tells this user what is in memory; to others it says that everything is.
     knows_residency: bool,
+    unreadable: Unreadable,
 }
 
 // SAFETY: the region is read-only memory that belongs to this value alone until it is dropped; nothing in it is tied to the
@@ -91,6 +93,7 @@ impl Region {
             file: Arc::clone(file),
             base,
             segments: Arc::clone(segments),
+            unreadable: Unreadable::default(),
             knows_residency: {
                 let user = geteuid();
                 user.is_root() || file.metadata().is_ok_and(|metadata| metadata.uid() == user.as_raw())
@@ -151,7 +154,11 @@ impl Region {
         })
     }
 
+    /// `range` is not empty and inside the mapping. What could not be read once is not tried again.
     pub(super) fn populate(&self, range: Range<usize>) -> Result<(), DeviceError> {
+        if let Some((bad, error)) = self.unreadable.first_in(&range) {
+            return Err(self.segments.error(IoOp::Read, bad.start..range.end, error));
+        }
         if !populating_ends() && !self.is_resident(range.clone()) {
             self.read_through(range.clone())?;
         }
@@ -183,18 +190,18 @@ impl Region {
             while position < end {
                 let wanted = buffer.len().min(end - position);
                 let offset = self.base + segment.run.offset + (position - segment.start) as u64;
-                match self.file.read_at(&mut buffer[..wanted], offset) {
-                    Ok(0) => {
-                        let cut_off =
-                            io::Error::new(io::ErrorKind::UnexpectedEof, "the file has been truncated");
-                        return Err(self.segments.error(IoOp::Read, position..end, cut_off));
+                let error = match self.file.read_at(&mut buffer[..wanted], offset) {
+                    Ok(0) => cut_off(),
+                    Ok(read) => {
+                        position += read;
+                        continue;
                     }
-                    Ok(read) => position += read,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => {
-                        return Err(self.segments.error(IoOp::Read, position..end, error));
-                    }
-                }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => error,
+                };
+                let page = position / page_size() * page_size();
+                self.unreadable.remember(page..page + page_size(), &error);
+                return Err(self.segments.error(IoOp::Read, position..end, error));
             }
         }
         Ok(())

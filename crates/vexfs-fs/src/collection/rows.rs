@@ -172,13 +172,16 @@ impl Rows {
         let range = row * self.row_bytes..(row + 1) * self.row_bytes;
         let damage = match self.vectors.bytes(range.clone()) {
             Ok(bytes) => return Ok(bytes),
-            Err(e @ FsError::Device(_)) => return Err(e),
-            Err(e) => e,
+            Err(damage) => damage,
         };
-        let bytes = self.vectors.unverified(range)?;
-        let stored = self.sums.bytes(row * 4..row * 4 + 4)?;
-        let stored = stored.first_chunk::<4>().map_or(0, |b| u32::from_le_bytes(*b));
-        if row_checksum(self.seed, self.collection, bytes) == stored { Ok(bytes) } else { Err(damage) }
+        let own = self.vectors.unverified(range).and_then(|bytes| {
+            let stored = self.sums.bytes(row * 4..row * 4 + 4)?;
+            Ok((bytes, stored.first_chunk::<4>().map_or(0, |b| u32::from_le_bytes(*b))))
+        });
+        match own {
+            Ok((bytes, stored)) if row_checksum(self.seed, self.collection, bytes) == stored => Ok(bytes),
+            _ => Err(damage),
+        }
     }
 }
 
