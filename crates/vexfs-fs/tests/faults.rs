@@ -14,11 +14,13 @@ use crash_model::session::Step;
 use crash_model::session::{Session, open_options};
 use crash_model::tree::{Tree, difference, read_tree};
 use crash_model::workload::{short_story, story};
-use vexfs_device::{DeviceError, FaultDevice, IoOp, MemDevice};
+use vexfs_device::{Device, DeviceError, FaultDevice, IoOp, MemDevice};
 use vexfs_format::InodeNo;
 use vexfs_format::codes::InodeKind;
+use vexfs_format::extent::SUMS_BASE;
 use vexfs_fs::alloc::BlockUse;
 use vexfs_fs::check::{CheckOptions, Problem, check};
+use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::append::RowIds;
 use vexfs_fs::file::FileWriter;
 use vexfs_fs::mkfs::{self, MkfsOptions};
@@ -318,6 +320,25 @@ fn grow_together(volume: &mut Volume, files: [InodeNo; 2]) -> Result<(), FsError
     }
     writers.into_iter().try_for_each(|writer| writer.finish(&mut txn).map(drop))?;
     txn.commit()
+}
+
+#[test]
+fn rows_whose_checksum_block_cannot_be_read_are_verified_one_by_one() {
+    const DIM: usize = 8;
+    let device = device();
+    let mut volume = open_rw(&(device.clone() as Arc<dyn Device>));
+    let bytes = rows_f32(1, 300, DIM);
+    append(&mut volume, "vectors", &bytes, RowIds::Auto).expect("append");
+    volume.close().expect("close");
+    let volume = open_ro(&(device.clone() as Arc<dyn Device>));
+    let inode = resolve(&volume, "/vectors/vectors", LastLink::Follow).expect("the rows");
+    let sums = volume.view(&inode).expect("view").device_block(SUMS_BASE).expect("a block of checksums");
+    device.fail_reads(volume.offset(sums)..volume.offset(sums) + 1, EIO);
+    let rows = Collection::open(&volume, "vectors").and_then(|c| c.open_rows(&volume)).expect("rows");
+    assert!(rows.bytes(0..300).is_err(), "block by block");
+    let mut found = Vec::new();
+    rows.salvage(0..300, |_, row| found.extend_from_slice(row), |row, e| panic!("row {row}: {e}"));
+    assert_eq!(found, bytes);
 }
 
 #[test]
