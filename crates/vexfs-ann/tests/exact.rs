@@ -447,6 +447,35 @@ fn many_clustered_rows() {
     }
 }
 
+/// Elements of very different size within a row, of which codes lose much: a dimension that outweighs the others, heavy tails, rows
+/// of mostly zeros, norms over decades.
+#[test]
+fn rows_of_which_codes_lose_too_much() {
+    let mut random = Random(17);
+    for (kind, dim) in ["outweighing", "heavy", "sparse", "norms"].into_iter().zip([40, 65, 130, 33]) {
+        let mut rows_of = |count: usize| -> Vec<f32> {
+            let mut values = Vec::new();
+            for _ in 0..count {
+                let size = 10f32.powf(2.0 * random.float());
+                values.extend((0..dim).map(|i| {
+                    let uniform = random.float();
+                    match kind {
+                        "outweighing" if i == 5 => 300.0 + uniform,
+                        "heavy" => (uniform * 1.57).tan(),
+                        "sparse" if random.below(20) > 0 => 0.0,
+                        "norms" => uniform * size,
+                        _ => uniform,
+                    }
+                }));
+            }
+            values
+        };
+        let case = Case::new(kind, dim, rows_of(1500), rows_of(18));
+        check_numbers(&case, DType::F32, &[10], None);
+        check_numbers(&case, DType::BF16, &[10], None);
+    }
+}
+
 #[test]
 #[should_panic(expected = "rows and queries are of one kind")]
 fn rows_of_another_kind_are_refused() {

@@ -1,7 +1,12 @@
 //! Many queries against the same rows: a block of rows is coded once and meets every panel of queries in the tile;
 //! the few pairs that survive are decided as in [`stream`].
+//!
+//! Where codes lose so much that many pairs survive (elements of very different size within a row, as of heavy-tailed
+//! distributions or with a few dimensions that outweigh the others), rows meet the queries by their numbers instead, in [`floats`]:
+//! tried again now and then, because the next rows may be others.
 
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 
 use crate::neighbor::TopK;
 use crate::simd::codes::{CODE_MAX, CodeRows, RowCode};
@@ -12,9 +17,10 @@ use crate::{DType, Metric};
 
 use super::Queries;
 use super::coding::{CodedQueries, row_terms};
+use super::floats::Floats;
 use super::stream::{self, Rows};
 
-/// Bytes of row codes that stay in the second-level cache while all queries pass over them.
+/// Bytes of rows, as codes or numbers, that stay in the second-level cache while all queries pass over them.
 const BLOCK_BYTES: usize = 192 << 10;
 
 /// Rows of the first block: with no bound known yet, each of them is decided for each query.
@@ -23,6 +29,19 @@ const FIRST_ROWS: usize = 24;
 /// How many times as many rows as have been seen a block may have. A larger block finds more survivors by a stale
 /// bound, smaller ones cost more passes over the queries; 1 to 8 do equally well.
 const GROWTH: usize = 4;
+
+/// Share of pairs, 1 in this many, that survive by codes without being as near as that: from there on, the tile of
+/// numbers costs less.
+const LOOSE: usize = 12;
+
+/// The same of rows of bytes, which a glance compares four times as fast.
+const LOOSE_BYTES: usize = 3;
+
+/// Rows by which codes are tried again.
+const TRIAL: usize = 96;
+
+/// Rows that are met by their numbers before the next trial: at first, and at most.
+const RUN: RangeInclusive<usize> = 8 * TRIAL..=256 * TRIAL;
 
 /// A scan of many queries.
 #[derive(Debug, Clone)]
@@ -37,6 +56,11 @@ pub(super) struct Batch<'q> {
     row_codes: Vec<RowCode>,
     row_terms: Vec<RowTerms>,
     survivors: [Vec<Survivor>; PANEL],
+    floats: Floats,
+    /// Rows seen up to here are met by their numbers.
+    floats_until: usize,
+    /// How many these were, the last time; 0 if codes did well.
+    run: usize,
 }
 
 impl<'q> Batch<'q> {
@@ -51,6 +75,9 @@ impl<'q> Batch<'q> {
             row_codes: Vec::new(),
             row_terms: Vec::new(),
             survivors: Default::default(),
+            floats: Floats::default(),
+            floats_until: 0,
+            run: 0,
         };
         batch.tighten(tops);
         batch
@@ -73,21 +100,45 @@ impl<'q> Batch<'q> {
         tops: &mut [TopK],
         wide: &mut Vec<f32>,
     ) {
-        let most = (BLOCK_BYTES / queries.dim().next_multiple_of(32)).max(FIRST_ROWS);
         let mut start = 0;
         while start < rows.vectors.len() {
-            let count = (self.seen * GROWTH).clamp(FIRST_ROWS, most).min(rows.vectors.len() - start);
+            let by_floats = self.seen < self.floats_until;
+            let dim = queries.dim();
+            let row_bytes = if by_floats { 4 * dim } else { dim.next_multiple_of(32) };
+            let most = if !by_floats && self.run > 0 { TRIAL } else { BLOCK_BYTES / row_bytes };
+            let count =
+                (self.seen * GROWTH).clamp(FIRST_ROWS, most.max(FIRST_ROWS)).min(rows.vectors.len() - start);
             let block = Rows {
                 vectors: rows.vectors.slice(start..start + count),
                 first: rows.number(start),
                 deleted: rows.deleted,
             };
-            self.code(level, block, wide);
-            for (panel, tops) in tops.chunks_mut(PANEL).enumerate() {
-                self.meet(level, queries, block, panel, tops, wide);
-            }
             start += count;
             self.seen += count;
+            if by_floats {
+                self.floats.meet(level, queries, block, tops, wide);
+                if self.seen >= self.floats_until {
+                    self.tighten(tops);
+                }
+                continue;
+            }
+            self.code(level, block, wide);
+            let mut needless = 0;
+            for (panel, tops) in tops.chunks_mut(PANEL).enumerate() {
+                needless += self.meet(level, queries, block, panel, tops, wide);
+            }
+            let loose = if queries.dtype().row_bytes(1) == 1 { LOOSE_BYTES } else { LOOSE };
+            self.judge(needless * loose > count * tops.len());
+        }
+    }
+
+    /// Takes note of how a block did by its codes.
+    fn judge(&mut self, is_loose: bool) {
+        if is_loose {
+            self.run = (self.run * 2).clamp(*RUN.start(), *RUN.end());
+            self.floats_until = self.seen + self.run;
+        } else {
+            self.run = 0;
         }
     }
 
@@ -118,7 +169,8 @@ impl<'q> Batch<'q> {
         });
     }
 
-    /// Lets the coded block meet one panel of queries, and decides what survives.
+    /// Lets the coded block meet one panel of queries, and decides what survives; returns how many pairs did that a glance rules
+    /// out.
     fn meet(
         &mut self,
         level: Level,
@@ -127,7 +179,8 @@ impl<'q> Batch<'q> {
         panel: usize,
         tops: &mut [TopK],
         wide: &mut Vec<f32>,
-    ) {
+    ) -> usize {
+        let mut needless = 0;
         level.tile(Tile {
             codes: &self.codes,
             rows: &self.row_terms,
@@ -151,15 +204,59 @@ impl<'q> Batch<'q> {
                 found.select_nth_unstable_by(top.k(), |a, b| a.estimate.total_cmp(&b.estimate));
             }
             let (near, far) = found.split_at(found.len().min(top.k()));
-            stream::scan(level, query, block, near.iter().map(|s| s.row as usize), 0, top, wide);
+            needless += stream::scan(level, query, block, near.iter().map(|s| s.row as usize), 0, top, wide);
             self.coded.tighten(panel, lane, self.metric, top.bound(), terms);
             let far = far.iter().filter(|s| !terms.rule_out(lane, &rows[s.row as usize], s.product));
             let mut far = far.map(|s| s.row as usize).peekable();
             if far.peek().is_some() {
-                stream::scan(level, query, block, far, 0, top, wide);
+                needless += stream::scan(level, query, block, far, 0, top, wide);
                 self.coded.tighten(panel, lane, self.metric, top.bound(), &mut self.terms[panel]);
             }
             self.survivors[lane].clear();
         }
+        needless
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Vectors;
+    use crate::rng::Random;
+
+    /// Of 20 queries and `rows` rows whose element 5 is `far` away from the others: whether codes lost too much when last tried, after
+    /// each piece of 500.
+    fn by_floats(far: impl Fn(usize) -> f32, rows: usize) -> Vec<bool> {
+        const DIM: usize = 64;
+        let mut random = Random::new(3, 0);
+        let mut numbers = |count: usize, far: &dyn Fn(usize) -> f32| -> Vec<f32> {
+            let mut number = |at: usize| {
+                let uniform = random.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0;
+                if at % DIM == 5 { uniform + far(at / DIM) } else { uniform }
+            };
+            (0..count * DIM).map(&mut number).collect()
+        };
+        let queries = Queries::new(&numbers(20, &|_| far(0)), DIM, DType::F32, Metric::L2).unwrap();
+        let bytes: Vec<u8> = numbers(rows, &far).iter().flat_map(|value| value.to_le_bytes()).collect();
+        let vectors = Vectors::new(&bytes, DIM, DType::F32).unwrap();
+        let mut tops = vec![TopK::new(10); 20];
+        let mut batch = Batch::new(queries.coded(), Metric::L2, &tops);
+        let mut seen = Vec::new();
+        for first in (0..rows).step_by(500) {
+            let vectors = vectors.slice(first..rows.min(first + 500));
+            let rows = Rows { vectors, first: first as u64, deleted: None };
+            batch.push(Level::best(), &queries, rows, &mut tops, &mut Vec::new());
+            seen.push(batch.run > 0);
+        }
+        seen
+    }
+
+    #[test]
+    fn rows_are_met_by_their_numbers_where_codes_lose_too_much_and_only_there() {
+        assert!(by_floats(|_| 0.0, 5000).iter().all(|by_floats| !by_floats));
+        assert!(by_floats(|_| 500.0, 5000).iter().all(|by_floats| *by_floats));
+        // Once the rows are others, the next trial tells.
+        let first_only = by_floats(|row| if row < 1000 { 500.0 } else { 0.0 }, 5000);
+        assert!(first_only[0] && !first_only[9], "{first_only:?}");
     }
 }

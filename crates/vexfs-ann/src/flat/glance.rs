@@ -105,7 +105,7 @@ impl<E: Element> Job for Decide<'_, E> {
 }
 
 /// The smallest f32 not below `value`; +∞ past the largest.
-fn round_up(value: f64) -> f32 {
+pub(super) fn round_up(value: f64) -> f32 {
     let rounded = value as f32;
     if f64::from(rounded) < value { rounded.next_up() } else { rounded }
 }
@@ -225,7 +225,7 @@ impl<'a, E: Element> Cosine<'a, E> {
 const WHOLE_SLACK: f64 = 1.0 / (1 << 20) as f64;
 
 /// Squared norms, of rows in f32, among which neither underflow nor overflow can have touched a cosine.
-const SAFE_SQUARES: std::ops::RangeInclusive<f32> = {
+pub(super) const SAFE_SQUARES: std::ops::RangeInclusive<f32> = {
     let low = f32::from_bits((127 - 60) << 23);
     let high = f32::from_bits((127 + 120) << 23);
     low..=high

@@ -8,11 +8,12 @@ use crate::simd::{bits, float, int};
 use crate::{AnnError, DType, Metric, reference};
 
 use super::coding::CodedQueries;
+use super::floats::FloatQueries;
 
 /// A set of queries, and the kind of rows they are for.
 ///
 /// # Memory
-/// About 10 bytes per element of numbers, 1 byte per 8 bits.
+/// About 10 bytes per element of numbers, 14 where many queries meet rows of which codes lose too much; 1 byte per 8 bits.
 #[derive(Debug, Clone)]
 pub struct Queries {
     metric: Metric,
@@ -33,6 +34,8 @@ pub struct Queries {
     bits: Vec<u8>,
     /// For the tile, once it is asked for.
     coded: OnceLock<CodedQueries>,
+    /// For the tile of numbers, once it is asked for.
+    float_panels: OnceLock<FloatQueries>,
     /// The row that each query is, if they are rows.
     own: Vec<u64>,
 }
@@ -144,6 +147,7 @@ impl Queries {
             whole: Vec::new(),
             bits: Vec::new(),
             coded: OnceLock::new(),
+            float_panels: OnceLock::new(),
             own: Vec::new(),
         }
     }
@@ -235,6 +239,11 @@ impl Queries {
     pub(super) fn coded(&self) -> &CodedQueries {
         let values = || (0..self.count).map(|query| self.values(query));
         self.coded.get_or_init(|| CodedQueries::new(values(), self.dim, self.metric))
+    }
+
+    /// The queries for the tile of numbers; numbers only.
+    pub(super) fn floats(&self) -> &FloatQueries {
+        self.float_panels.get_or_init(|| FloatQueries::new(self))
     }
 
     /// Query `index` as zero-padded bits.

@@ -53,6 +53,8 @@ impl<'a> Place<'a> for Rows<'a> {
 
 /// Offers the vectors of `rows` at `picks` to `top`, by their distance from one of `queries`.
 ///
+/// Returns how many a glance was enough to rule out.
+///
 /// `ahead`: how many bytes behind a row to ask for while it is looked at; 0 for rows that are in cache. `wide` is scratch
 /// space.
 pub(super) fn scan<'a>(
@@ -63,7 +65,7 @@ pub(super) fn scan<'a>(
     ahead: usize,
     top: &mut TopK,
     wide: &mut Vec<f32>,
-) {
+) -> usize {
     let (dim, metric) = (queries.dim(), queries.metric());
     let row_bytes = queries.dtype().row_bytes(dim);
     let pass = Pass { rows, picks, row_bytes, ahead, top };
@@ -94,12 +96,12 @@ fn whole<'a, B: Byte, P: Place<'a>, I: Iterator<Item = usize>>(
     metric: Metric,
     norm: f64,
     pass: Pass<'_, P, I>,
-) {
+) -> usize {
     if metric == Metric::Cosine {
-        level.run(pass.with(WholeCosine::<B>::new(query, norm)));
+        level.run(pass.with(WholeCosine::<B>::new(query, norm)))
     } else {
         let product = metric == Metric::InnerProduct;
-        level.run(pass.with(Whole::<B>::new(query, product)));
+        level.run(pass.with(Whole::<B>::new(query, product)))
     }
 }
 
@@ -109,21 +111,21 @@ fn float<'a, E: Element, P: Place<'a>, I: Iterator<Item = usize>>(
     query: usize,
     pass: Pass<'_, P, I>,
     wide: &mut Vec<f32>,
-) {
+) -> usize {
     let dim = queries.dim();
     let exact = Decider::new(level, queries, query, wide);
     match queries.metric() {
         Metric::L2 => {
             let kernel = FloatQuery::new::<E>(queries.padded(query), dim, pass.ahead);
-            level.run(pass.with(L2::<E>::new(kernel, exact)));
+            level.run(pass.with(L2::<E>::new(kernel, exact)))
         }
         Metric::InnerProduct => {
             let kernel = FloatQuery::new::<E>(queries.padded(query), dim, pass.ahead);
-            level.run(pass.with(InnerProduct::<E>::new(kernel, exact)));
+            level.run(pass.with(InnerProduct::<E>::new(kernel, exact)))
         }
         Metric::Cosine => {
             let kernel = FloatQuery::new::<E>(queries.unit(query), dim, pass.ahead);
-            level.run(pass.with(Cosine::<E>::new(kernel, exact)));
+            level.run(pass.with(Cosine::<E>::new(kernel, exact)))
         }
         Metric::Hamming => unreachable!("numbers have no Hamming distance"),
     }
@@ -150,16 +152,18 @@ struct Scan<'t, P, I, K> {
 }
 
 impl<'a, P: Place<'a>, I: Iterator<Item = usize>, K: Kernel> Job for Scan<'_, P, I, K> {
-    type Out = ();
+    type Out = usize;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(self, simd: S) -> usize {
         let Self { pass: Pass { mut rows, picks, row_bytes, top, .. }, mut kernel } = self;
+        let mut ruled_out = 0;
         kernel.tighten(top.bound());
         for index in picks {
             let Some((number, row)) = rows.row(simd, index) else { continue };
             let glance = kernel.glance(simd, row);
             if kernel.rules_out(glance) {
+                ruled_out += 1;
                 continue;
             }
             let distance = kernel.exact(&row[..row_bytes], glance);
@@ -167,5 +171,6 @@ impl<'a, P: Place<'a>, I: Iterator<Item = usize>, K: Kernel> Job for Scan<'_, P,
                 kernel.tighten(top.bound());
             }
         }
+        ruled_out
     }
 }

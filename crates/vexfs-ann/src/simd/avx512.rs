@@ -1,4 +1,4 @@
-//! AVX-512 with VNNI of x86-64: the tile in vectors of sixteen queries.
+//! AVX-512 with VNNI of x86-64: the tiles in vectors of sixteen queries.
 //!
 //! Four codes of a row are broadcast, multiplied with four codes of each query, and added to i32 lanes by one instruction
 //! (VPDPBUSD, which does not saturate): no limit on codes other than their being bytes.
@@ -7,6 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::avx2::Avx2;
+use super::float_tile::{FloatTile, SPAN, STEP, Term};
 use super::tile::{PANEL, QUADS, QueryTerms, RowTerms, Tile};
 use super::vector::Block32;
 
@@ -40,6 +41,20 @@ impl Avx512 {
         }
         // SAFETY: `self` proves that the machine has the features enabled there.
         unsafe { survivors(&mut tile, 0) }
+    }
+
+    /// Finds the pairs of numbers that survive.
+    pub(crate) fn float_tile(self, mut tile: FloatTile<'_>) {
+        if tile.panel.is_half() {
+            return self.0.run(tile);
+        }
+        // SAFETY: `self` proves that the machine has the features enabled there.
+        unsafe {
+            match tile.term {
+                Term::Square => float_survivors::<true>(&mut tile),
+                Term::Product => float_survivors::<false>(&mut tile),
+            }
+        }
     }
 
     /// Finds the pairs that survive among the rows from `first` on, of a panel that is not half.
@@ -178,4 +193,75 @@ fn to_array(products: __m512i) -> [i32; PANEL] {
     // SAFETY: the unaligned form of the store, of exactly the array's 64 bytes.
     unsafe { _mm512_storeu_si512(array.as_mut_ptr().cast(), products) };
     array
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn load_sixteen(from: &[Block32; 2]) -> __m512 {
+    // SAFETY: the unaligned form of the load, of exactly the two blocks' 64 bytes.
+    unsafe { _mm512_loadu_ps(from.as_ptr().cast()) }
+}
+
+/// The tile of numbers, of a panel that is not half.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn float_survivors<const SQUARES: bool>(tile: &mut FloatTile<'_>) {
+    let (limits, heads) = (load_f32(tile.limits), load_f32(tile.panel.heads()));
+    let (panel, rows) = (tile.panel, tile.rows);
+    let (steps, count) = (rows.steps(), rows.heads.len());
+    for first in (0..count).step_by(ROWS) {
+        // The last group repeats the last row in place of the missing ones.
+        let row = |i: usize| (first + i).min(count - 1);
+        let mut sums = [_mm512_setzero_ps(); ROWS];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = _mm512_mul_ps(_mm512_set1_ps(rows.heads[row(i)]), heads);
+        }
+        let values = std::array::from_fn(|i| &rows.values[row(i) * steps..][..steps]);
+        add_up::<SQUARES>(values, panel.pairs(), &mut sums);
+        for (i, &sum) in sums.iter().enumerate().take(count - first) {
+            // "Not greater" is also true of NaN.
+            let survive = panel.live_mask() & u32::from(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(sum, limits));
+            if survive != 0 {
+                let mut array = [0.0; PANEL];
+                // SAFETY: the unaligned form of the store, of exactly the array's 64 bytes.
+                unsafe { _mm512_storeu_ps(array.as_mut_ptr(), sum) };
+                tile.keep(first + i, &array, survive);
+            }
+        }
+    }
+}
+
+/// Adds to `sums` the terms of ten rows with each query of a panel, as the portable tile does.
+///
+/// # Shape
+/// `rows`: s steps each; `panel`: s · [`STEP`] elements or more.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn add_up<const SQUARES: bool>(
+    rows: [&[[f32; STEP]]; ROWS],
+    panel: &[[Block32; 2]],
+    sums: &mut [__m512; ROWS],
+) {
+    let steps = rows[0].len();
+    for start in (0..steps).step_by(SPAN / STEP) {
+        let end = steps.min(start + SPAN / STEP);
+        let rows = rows.map(|row| &row[start..end]);
+        let mut span = [_mm512_setzero_ps(); ROWS];
+        for (step, panel) in (0..end - start).zip(panel[start * STEP..].as_chunks::<STEP>().0) {
+            for (element, queries) in panel.iter().enumerate() {
+                let queries = load_sixteen(queries);
+                for (sum, row) in span.iter_mut().zip(rows) {
+                    let value = _mm512_set1_ps(row[step][element]);
+                    *sum = if SQUARES {
+                        let difference = _mm512_sub_ps(queries, value);
+                        _mm512_fmadd_ps(difference, difference, *sum)
+                    } else {
+                        _mm512_fmadd_ps(queries, value, *sum)
+                    };
+                }
+            }
+        }
+        for (sum, span) in sums.iter_mut().zip(span) {
+            *sum = _mm512_add_ps(*sum, span);
+        }
+    }
 }

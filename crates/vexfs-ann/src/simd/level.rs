@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use super::float_tile::FloatTile;
 use super::scalar::Scalar;
 use super::tile::Tile;
 use super::trial;
@@ -117,7 +118,7 @@ impl Level {
         }
     }
 
-    /// Runs `job` with the instructions of this level; those above AVX2 have more only for the [`tile`](Self::tile).
+    /// Runs `job` with the instructions of this level; those above AVX2 have more only for the tiles.
     pub(crate) fn run<J: Job>(self, job: J) -> J::Out {
         match self.0 {
             Set::Scalar(token) => job.run(token),
@@ -141,6 +142,17 @@ impl Level {
             Set::Avx512(token) => token.tile(tile),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Set::Amx(token) => token.tile(tile),
+            _ => self.run(tile),
+        }
+    }
+
+    /// Finds the pairs of numbers that survive with the instructions of this level.
+    pub(crate) fn float_tile(self, tile: FloatTile<'_>) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(token) => token.float_tile(tile),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::Amx(token) => token.avx512().float_tile(tile),
             _ => self.run(tile),
         }
     }

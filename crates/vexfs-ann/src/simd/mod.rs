@@ -7,7 +7,7 @@
 //! - [`trial`]: what a level has to pass before it is chosen.
 //! - [`element`]: widening stored elements to f32.
 //! - [`float`], [`int`], [`bits`]: one query against one row.
-//! - [`codes`], [`tile`]: many queries against many rows, by small integer codes.
+//! - [`codes`], [`tile`]: many queries against many rows, by small integer codes; [`float_tile`]: by their elements.
 //! - [`scan`]: one query, or a panel of queries, against the rows of a list, with estimates; [`sweep`]: one query, with the bound of the tile;
 //!   [`lookup`]: one query, by tables.
 //!
@@ -24,6 +24,7 @@ pub(crate) mod bits;
 pub(crate) mod codes;
 pub(crate) mod element;
 pub(crate) mod float;
+pub(crate) mod float_tile;
 pub(crate) mod int;
 mod level;
 pub(crate) mod lookup;

@@ -6,6 +6,7 @@ use super::bits::BitQuery;
 use super::codes::{CODE_MAX, CodeRows, LANE_SPAN, QUERY_LANE, RowCode};
 use super::element::{BF16, Element, F16, F32, I8, U8};
 use super::float::{FloatQuery, gamma};
+use super::float_tile::{self, FloatPanel, FloatRows, FloatTile, Near, STEP, Term};
 use super::int::{Byte, IntQuery, Signed, Unsigned};
 use super::tile::{PANEL, Panel, QueryTerms, RowTerms, Survivor, Tile};
 use super::{Block32, Job, Level, Simd};
@@ -387,5 +388,87 @@ fn the_tile_adds_every_term_and_keeps_what_is_nan() {
             assert_eq!((0..8).filter(survives).collect::<Vec<_>>(), want, "query {lane}");
         }
         assert!(survivors[4..].iter().all(Vec::is_empty));
+    }
+}
+
+/// Elements of very different size, so that an error of an element that does not belong to its term shows.
+#[test]
+fn the_tile_of_numbers_stays_within_its_bound_and_keeps_what_is_within_the_limit_or_nan() {
+    let mut random = Random(9);
+    for level in Level::tested() {
+        for dim in (1..=130usize).chain([511, 512, 513, 1029, 4096]) {
+            for (live, count) in [(1, 1), (8, 6), (9, 7), (16, 23)] {
+                let mut number = || random.float() * 2f32.powi((random.next() % 16) as i32);
+                let steps = dim.div_ceil(STEP);
+                let mut values = vec![[0.0; STEP]; count * steps];
+                let mut row_of = |row: &mut [[f32; STEP]]| {
+                    row.as_flattened_mut()[..dim].iter_mut().for_each(|value| *value = number())
+                };
+                values.chunks_exact_mut(steps).for_each(&mut row_of);
+                let queries: Vec<f32> = (0..live * dim).map(|_| number()).collect();
+                let of_queries: Vec<f32> = (0..live).map(|_| number()).collect();
+                let mut heads: Vec<f32> = (0..count).map(|_| number()).collect();
+                if count > 7 {
+                    heads[7] = f32::NAN;
+                }
+                let panel = FloatPanel::new(dim, queries.chunks_exact(dim), of_queries.iter().copied());
+                let rows = FloatRows { values: &values, heads: &heads };
+                for term in [Term::Square, Term::Product] {
+                    let found = |limits: &[f32; PANEL]| {
+                        let mut survivors: [Vec<Near>; PANEL] = Default::default();
+                        let survivors_of = &mut survivors;
+                        level.float_tile(FloatTile {
+                            rows,
+                            panel: &panel,
+                            term,
+                            limits,
+                            survivors: survivors_of,
+                        });
+                        survivors
+                    };
+                    let all = found(&[f32::INFINITY; PANEL]);
+                    assert!(all[live..].iter().all(Vec::is_empty), "queries that do not exist");
+                    for (query, all) in all[..live].iter().enumerate() {
+                        assert!(all.iter().map(|near| near.row).eq(0..count as u32));
+                        for near in all {
+                            let row = near.row as usize;
+                            let head = f64::from(heads[row]) * f64::from(of_queries[query]);
+                            let pairs = values[row * steps..][..steps].as_flattened().iter();
+                            let pairs = pairs.zip(&queries[query * dim..][..dim]);
+                            let terms = pairs.map(|(&x, &q)| match term {
+                                Term::Square => (f64::from(q) - f64::from(x)).powi(2),
+                                Term::Product => f64::from(q) * f64::from(x),
+                            });
+                            let terms: Vec<f64> = terms.chain([head]).collect();
+                            let (want, size) =
+                                (terms.iter().sum::<f64>(), terms.iter().map(|t| t.abs()).sum::<f64>());
+                            let error = (f64::from(near.sum) - want).abs();
+                            let allowed = float_tile::gamma(dim) * size;
+                            assert!(
+                                error <= allowed || head.is_nan(),
+                                "{level:?} d={dim}: {} {want}",
+                                near.sum
+                            );
+                        }
+                    }
+                    // The sum itself is within the limit, the next number below is not; NaN keeps everything.
+                    let middle: [f32; PANEL] =
+                        std::array::from_fn(|query| all[query].get(count / 2).map_or(0.0, |near| near.sum));
+                    for limits in [middle, middle.map(f32::next_down), [f32::NAN; PANEL]] {
+                        for (query, (some, all)) in found(&limits).iter().zip(&all).enumerate() {
+                            let limit = limits[query];
+                            let kept =
+                                |near: &&Near| near.sum <= limit || near.sum.is_nan() || limit.is_nan();
+                            let want: Vec<u32> = all.iter().filter(kept).map(|near| near.row).collect();
+                            let rows: Vec<u32> = some.iter().map(|near| near.row).collect();
+                            assert_eq!(
+                                rows, want,
+                                "{level:?} d={dim} {term:?} {live} × {count}, query {query}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::bits::BitQuery;
 use super::codes::{CodeRows, RowCode};
 use super::element::F32;
 use super::float::{FloatQuery, gamma};
+use super::float_tile::{self, FloatPanel, FloatRows, FloatTile, Near, STEP, Term};
 use super::int::{IntQuery, Signed, Unsigned};
 use super::level::{Job, Level};
 use super::tile::{PANEL, Panel, QueryTerms, RowTerms, Survivor, Tile};
@@ -22,7 +23,7 @@ const ROWS: usize = 89;
 
 /// Whether `level` computes what portable code does.
 pub(super) fn agrees(level: Level) -> bool {
-    tiles_agree(level) && kernels_agree(level)
+    tiles_agree(level) && float_tiles_agree(level) && kernels_agree(level)
 }
 
 /// Bytes without pattern (Numerical Recipes' quick generator).
@@ -59,6 +60,38 @@ fn tiles_agree(level: Level) -> bool {
     queries.chunks_exact(blocks).zip(&found).all(|(query, found)| {
         let products = rows.chunks_exact(blocks).zip(0..).map(|(row, index)| (index, product(row, query)));
         products.filter(|&(_, product)| product >= 3000).eq(found.iter().map(|s| (s.row, s.product)))
+    })
+}
+
+fn float_tiles_agree(level: Level) -> bool {
+    let of_bytes = |seed, count| bytes(seed, count).into_iter().map(|byte| f32::from(byte) - 127.5);
+    let steps = DIM.div_ceil(STEP);
+    let mut values = vec![[0.0; STEP]; ROWS * steps];
+    for (row, bytes) in values.chunks_exact_mut(steps).zip(0..) {
+        row.as_flattened_mut().iter_mut().zip(of_bytes(6 + bytes, DIM)).for_each(|(to, value)| *to = value);
+    }
+    let queries: Vec<f32> = of_bytes(5, PANEL * DIM).collect();
+    let heads: Vec<f32> = of_bytes(4, ROWS).collect();
+    let panel = FloatPanel::new(DIM, queries.chunks_exact(DIM), of_bytes(3, PANEL));
+    let rows = FloatRows { values: &values, heads: &heads };
+    let found = |level: Level, term, limits: &[f32; PANEL]| {
+        let mut survivors: [Vec<Near>; PANEL] = Default::default();
+        level.float_tile(FloatTile { rows, panel: &panel, term, limits, survivors: &mut survivors });
+        survivors
+    };
+    // Elements are at most 127.5, and the product of heads no more than one of elements.
+    let allowed = 2.0 * float_tile::gamma(DIM) * (DIM + 1) as f64 * 4.0 * 127.5 * 127.5;
+    let near = |(a, b): (&Near, &Near)| a.row == b.row && f64::from(a.sum - b.sum).abs() <= allowed;
+    [Term::Square, Term::Product].into_iter().all(|term| {
+        let all = found(level, term, &[f32::INFINITY; PANEL]);
+        let portable = found(Level::SCALAR, term, &[f32::INFINITY; PANEL]);
+        // Half of the pairs survive the sum of a row in the middle.
+        let limits = std::array::from_fn(|query| portable[query][ROWS / 2].sum);
+        let some = found(level, term, &limits);
+        all.iter().zip(&portable).zip(some.iter().zip(limits)).all(|((all, portable), (some, limit))| {
+            let is_near = all.len() == ROWS && portable.len() == ROWS && all.iter().zip(portable).all(near);
+            is_near && all.iter().filter(|near| near.sum <= limit).eq(some)
+        })
     })
 }
 
