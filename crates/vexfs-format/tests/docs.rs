@@ -188,6 +188,8 @@ fn the_streams_are_those_of_the_crate() {
         collection::STREAM_KEYS,
         collection::STREAM_KEY_ENDS,
         collection::STREAM_KEY_HASHES,
+        collection::STREAM_PAYLOAD,
+        collection::STREAM_PAYLOAD_ENDS,
         collection::STREAM_DELETED,
     ];
     assert_eq!(stated, names);
