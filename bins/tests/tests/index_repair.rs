@@ -199,3 +199,34 @@ fn files_that_are_of_no_index_or_incomplete_are_noticed() {
     assert!(run.stderr.contains("is dropped: nobody knows what it was"), "{}", run.stderr);
     fsck(&image, &["-fn", "--data=full"]).expect(0);
 }
+
+#[test]
+fn files_that_have_lost_their_names_go_back_to_their_index() {
+    let image = filled(&["ivf,nlist=20,name=lists", "flat"]);
+    let before = search(&image, &["--index", "lists"]);
+    let rows = image.rows("vectors");
+    // Every name at once: the directory has one block.
+    let extents = image.dump().args(["extents", "/vectors/index", "--json"]).finish().expect(0);
+    let extents: Value = serde_json::from_str(extents.text()).expect("JSON");
+    let block = extents["extents"][0]["start"].as_u64().expect("a block");
+    let mut bytes = fs::read(&image.path).expect("the image");
+    bytes[block as usize * 4096..][..4096].fill(0);
+    // Nor does the journal hold an older state of it any more.
+    let journal = image.volume().geometry().journal;
+    bytes[(journal.start as usize + 1) * 4096..journal.end() as usize * 4096].fill(0);
+    fs::write(&image.path, bytes).expect("the image");
+
+    let run = fsck(&image, &["-y", "-f"]).expect(1);
+    for name in ["ivf.0", "ivf.spec", "flat.0", "flat.spec"] {
+        let said = format!("is {name} of the indexes of /vectors");
+        assert!(run.stderr.contains(&said), "{name}: {}", run.stderr);
+    }
+    fsck(&image, &["-fn", "--data=full"]).expect(0);
+    let kept = image.dump().args(["ls", "/lost+found"]).finish().expect(0);
+    assert!(!kept.text().contains('#'), "{}", kept.text());
+    assert!(image.rows("vectors") == rows);
+    let after = search(&image, &["--index", "ivf"]);
+    assert_eq!((answered_by(&after).as_str(), after.text()), ("ivf", before.text()));
+    let spec = image.dump().args(["indexes", "--json"]).finish().expect(0);
+    assert!(spec.text().contains("nlist=20"), "{}", spec.text());
+}

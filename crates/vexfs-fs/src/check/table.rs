@@ -264,7 +264,7 @@ kinds! {
         "Give it that name?", Tree;
     ORPHAN = 3 7, Structure, Stop,
         "{object}, a {found}, is in use, and no name leads to it",
-        "Give it a name in lost+found?", Tree;
+        "Give it back its name, or one in lost+found?", Tree;
     DIRECTORY_LOOP = 3 8, Structure, Stop,
         "{object} lies below itself, out of reach of the root directory",
         "Move it to lost+found?", Tree;

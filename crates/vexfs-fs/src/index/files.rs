@@ -20,11 +20,11 @@ pub const NAME_MAX: usize = 64;
 /// Names that mean something else where an index is named.
 const RESERVED: [&str; 3] = ["all", "auto", "exact"];
 /// Ending of the stream that holds the description an index was built by.
-pub(super) const SPEC: &str = "spec";
+pub(crate) const SPEC: &str = "spec";
 /// Ending of the stream that holds the calibration.
-pub(super) const CALIBRATION: &str = "calibration";
+pub(crate) const CALIBRATION: &str = "calibration";
 /// Longest description in bytes.
-const SPEC_MAX: u64 = 4096;
+pub(crate) const SPEC_MAX: u64 = 4096;
 
 /// The files of one index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl IndexFiles {
 }
 
 /// The file name of a part or companion.
-pub(super) fn file_name(index: &str, ending: impl std::fmt::Display) -> String {
+pub(crate) fn file_name(index: &str, ending: impl std::fmt::Display) -> String {
     format!("{index}.{ending}")
 }
 

@@ -1,7 +1,7 @@
 //! Passes 3 and 4: the root directory, lost+found, objects without a name, link counts.
 //!
 //! Whatever is in use and cannot be reached gets the name `#` and its number in lost+found; a stream goes back to its collection where
-//! its length says which one it is.
+//! its length says which one it is, a file of an index to its index (`index_names`).
 
 use vexfs_format::InodeNo;
 use vexfs_format::codes::InodeKind;
@@ -11,7 +11,8 @@ use zerocopy::little_endian::{U16, U32, U64};
 use super::super::context::{CollectionInfo, Context, STREAMS};
 use super::super::problem::{Fix, Problem};
 use super::super::table;
-use super::{batch, directories, streams};
+use super::index_names::{self, Fate};
+use super::{batch, directories, records, streams};
 use crate::collection::INDEX_DIRECTORY;
 use crate::error::Result;
 use crate::source::BlockSource;
@@ -27,6 +28,8 @@ enum Rescue {
     Stream(InodeNo, InodeNo, &'static str),
     /// It is the directory of index images of the collection that it names as its parent.
     Images(InodeNo, InodeNo),
+    /// It is a file of an index in this directory.
+    Index(InodeNo, InodeNo, Fate),
     /// It is out of reach with what is below it: its name is removed, and it gets one in lost+found.
     Loop(InodeNo),
 }
@@ -43,7 +46,7 @@ pub(super) fn repair(ctx: &mut Context<'_>) -> Result<()> {
         return Ok(());
     }
     batch::settle(ctx, &orphans)?;
-    let rescues = rescues(ctx, &orphans);
+    let rescues = rescues(ctx, &orphans)?;
     batch::run(&mut ctx.volume, &mut ctx.reporter, &rescues, carry_out)
 }
 
@@ -126,7 +129,7 @@ pub(super) fn lost_found(txn: &mut Transaction<'_>) -> Result<InodeNo> {
 }
 
 /// What becomes of each object. A stream that was recognised helps to recognise the others: without vectors nobody knows their checksums.
-fn rescues(ctx: &mut Context<'_>, orphans: &[Problem]) -> Vec<Rescue> {
+fn rescues(ctx: &mut Context<'_>, orphans: &[Problem]) -> Result<Vec<Rescue>> {
     let mut rescues = Vec::new();
     let mut waiting: Vec<InodeNo> = Vec::new();
     for problem in orphans {
@@ -149,8 +152,10 @@ fn rescues(ctx: &mut Context<'_>, orphans: &[Problem]) -> Vec<Rescue> {
             break;
         }
     }
+    let of_indexes = index_names::take(ctx, &mut waiting)?;
+    rescues.extend(of_indexes.into_iter().map(|(ino, directory, fate)| Rescue::Index(ino, directory, fate)));
     rescues.extend(waiting.into_iter().map(Rescue::Keep));
-    rescues
+    Ok(rescues)
 }
 
 /// The place of an object in the collection that it names as its parent, if it is known.
@@ -216,6 +221,19 @@ fn carry_out(txn: &mut Transaction<'_>, rescue: &Rescue) -> Result<()> {
             inode.links = U32::new(1);
             txn.write_inode(&mut inode)?;
             dir::insert(txn, *collection, INDEX_DIRECTORY.as_bytes(), *ino, InodeKind::Directory)
+        }
+        Rescue::Index(ino, _, Fate::Dropped) => records::free(txn, *ino),
+        Rescue::Index(ino, directory, Fate::Named(name)) => {
+            let above = inode::read(txn, *directory)?;
+            let taken = dir::lookup(txn, &above, name.as_bytes())?;
+            if taken.is_some_and(|entry| entry.kind != InodeKind::Stream) {
+                // No file of an index has that name. If it is the only one of its object, the next round finds that without a name.
+                dir::remove(txn, *directory, name.as_bytes())?;
+            }
+            let mut inode = inode::read(txn, *ino)?;
+            inode.links = U32::new(1);
+            txn.write_inode(&mut inode)?;
+            dir::insert(txn, *directory, name.as_bytes(), *ino, InodeKind::Stream)
         }
         Rescue::Loop(ino) => {
             let parent = InodeNo(inode::read(txn, *ino)?.parent.get());

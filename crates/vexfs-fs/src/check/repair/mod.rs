@@ -18,7 +18,7 @@
 //!
 //! # Reading order
 //! `rounds` is the course of a repair; `ledger` decides; `raw` and `layout` are pass 0, `groups`, `records` and
-//! `mapping` pass 1, `directories` pass 2, `connect` passes 3 and 4, `derived`, `agree`, `streams`, `rows`, `contents`
+//! `mapping` pass 1, `directories` pass 2, `connect` and `index_names` passes 3 and 4, `derived`, `agree`, `streams`, `rows`, `contents`
 //! and `indexes` pass 5.
 
 mod agree;
@@ -28,6 +28,7 @@ mod contents;
 mod derived;
 mod directories;
 mod groups;
+mod index_names;
 mod indexes;
 mod layout;
 mod ledger;
