@@ -106,8 +106,9 @@ pub struct Args {
     /// Memory to stay within [default: 512M]
     ///
     /// Takes k, M, G and T as powers of 1024. It bounds what is cut into parts: ids that are compared, and indexes that are built anew.
-    /// The tables of a check come on top of it: 128 bytes for each block group, 32 for each inode in use, 600 for each
-    /// collection, and at most a bit for each block in groups that are partly in use.
+    /// The tables of a check come on top of it: 20 MiB, 256 bytes for each block group (32 MiB for 16 TiB), 32 for each inode in
+    /// use, 600 for each collection, and at most a bit for each block in groups that are partly in use. Rows take none, however many
+    /// there are. A repair takes up to 200 MiB more where millions of problems are found.
     #[arg(short, long, value_name = "SIZE", value_parser = memory, default_value_t = DEFAULT_MEMORY, hide_default_value = true)]
     pub memory: u64,
 

@@ -100,8 +100,13 @@ impl Invocation {
     /// The same run by way of a shell that first does `redirections`, such as `<&-` to close standard input.
     #[must_use]
     pub fn redirected(self, redirections: &str) -> Self {
+        self.by_shell(&format!("exec \"$0\" \"$@\" {redirections}"))
+    }
+
+    /// The same run by a shell with this script, to which program and arguments are `"$0" "$@"`.
+    fn by_shell(self, script: &str) -> Self {
         let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("exec \"$0\" \"$@\" {redirections}"));
+        shell.arg("-c").arg(script);
         shell.arg(self.command.get_program()).args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {
@@ -111,6 +116,12 @@ impl Invocation {
         }
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { command: shell, input: self.input }
+    }
+
+    /// The same run with so many KiB of memory of its own: heap, stacks, and whatever else it maps to write to.
+    #[must_use]
+    pub fn within(self, kib: u64) -> Self {
+        self.by_shell(&format!("ulimit -d {kib}; exec \"$0\" \"$@\""))
     }
 
     /// The same run on a terminal of so many columns, which is its standard input, output and error; `None` where script(1) is

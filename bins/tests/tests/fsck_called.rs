@@ -49,14 +49,20 @@ fn superblocks(image: &Image) -> Vec<u64> {
 
 /// Runs the front end of the system, which finds `fsck.vexfs` where PATH says; `None` where there is none.
 fn front_end(image: &Image, table: &str, flags: &[&str]) -> Option<Output> {
+    front_end_by(image, table, &["env"], flags)
+}
+
+/// The same by another program, which gets its path and its flags.
+fn front_end_by(image: &Image, table: &str, by: &[&str], flags: &[&str]) -> Option<Output> {
     let folder = image.scratch.path("bin");
     fs::create_dir_all(&folder).expect("a folder");
     let _ = symlink(Tool::FSCK.program(), folder.join("fsck.vexfs"));
     let front: PathBuf = ["/usr/sbin/fsck", "/sbin/fsck"].iter().map(PathBuf::from).find(|f| f.exists())?;
     let table = image.scratch.file("fstab", table);
     let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.display());
-    let run = Command::new(front).args(flags).env("FSTAB_FILE", table).env("PATH", path).output();
-    Some(run.expect("fsck"))
+    let mut command = Command::new(by[0]);
+    command.args(&by[1..]).arg(front).args(flags).env("FSTAB_FILE", table).env("PATH", path);
+    Some(command.output().expect("fsck"))
 }
 
 #[test]
@@ -89,6 +95,79 @@ fn the_front_end_of_the_system_passes_status_and_flags_through() {
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     drop(device);
     assert_eq!(superblock(&image)["free_blocks"].as_u64(), free);
+}
+
+/// As systemd-fsck(8) calls it: by the front end, with a descriptor for progress and the device alone.
+#[test]
+fn progress_comes_through_the_front_end_as_systemd_reads_it() {
+    let image = filled();
+    overwrite(&image, [superblocks(&image)[1]], 0);
+    let Some(device) = Loop::attach(&image.path, &[]) else { return };
+    let node = device.0.display().to_string();
+    let lines = image.scratch.path("lines");
+    let script = format!("exec 3>'{}'; exec \"$0\" \"$@\"", lines.display());
+    // The front end hands a -C of its own on to the checkers of ext4 and its kin only.
+    let words = ["-a", "-T", "-l", "-C3", &node, "--", "-f", "-C3"];
+    let table = format!("{node} /nowhere vexfs defaults 0 2\n");
+    let Some(run) = front_end_by(&image, &table, &["sh", "-c", &script], &words) else {
+        println!("skipped: there is no fsck");
+        return;
+    };
+    assert_eq!(run.status.code(), Some(1), "{}", String::from_utf8_lossy(&run.stderr));
+    let text = fs::read_to_string(&lines).expect("lines");
+    for pass in 1..=5 {
+        // PASS CUR MAX DEVICE; systemd takes what share of the pass is done from the numbers.
+        let is_end = |line: &&str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.len() == 4 && words[0] == pass.to_string() && words[1] == words[2] && words[3] == node
+        };
+        assert!(text.lines().any(|line| is_end(&line)), "pass {pass} comes to its end: {text}");
+    }
+}
+
+/// As an initramfs has it: the program and its libraries, /dev/null, no /proc or /sys, and no descriptor open.
+#[test]
+fn nothing_but_its_libraries_is_needed() {
+    let image = filled();
+    overwrite(&image, [superblocks(&image)[1]], 0);
+    let root = image.scratch.path("root");
+    let take = |path: &Path, to: &Path| {
+        let to = root.join(to.strip_prefix("/").unwrap_or(to));
+        fs::create_dir_all(to.parent().expect("a folder")).expect("folders");
+        fs::copy(path, to).expect("a copy");
+    };
+    take(&Tool::FSCK.program(), Path::new("sbin/fsck.vexfs"));
+    take(&image.path, Path::new("image"));
+    let Some(libraries) = machine::succeed("ldd", [Tool::FSCK.program()]) else { return };
+    for path in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+        take(Path::new(path), Path::new(path));
+    }
+    let null = root.join("dev/null");
+    fs::create_dir_all(root.join("dev")).expect("a folder");
+    let node = [null.as_os_str(), "c".as_ref(), "1".as_ref(), "3".as_ref()];
+    if machine::succeed("mknod", node).is_none() {
+        return;
+    }
+    let run = |flags: &[&str]| {
+        let words = [root.to_str().expect("UTF-8"), "/sbin/fsck.vexfs"].into_iter();
+        let words: Vec<&str> = words.chain(flags.iter().copied()).chain(["/image"]).collect();
+        let line = format!(
+            "PATH=$PATH:/usr/sbin; exec env -i $(command -v chroot) {} <&- >&- 2>&-",
+            words.join(" ")
+        );
+        Command::new("sh").args(["-c", &line]).status().expect("sh").code()
+    };
+    if machine::succeed("chroot", [root.as_os_str(), "/sbin/fsck.vexfs".as_ref(), "--version".as_ref()])
+        .is_none()
+    {
+        return;
+    }
+    assert_eq!(run(&["-n", "-f"]), Some(4));
+    // With no descriptor open, messages must not end up in the image.
+    assert_eq!(run(&["-y", "-f"]), Some(1));
+    assert_eq!(run(&["-p", "-f"]), Some(0));
+    fs::copy(root.join("image"), &image.path).expect("a copy");
+    image.assert_sound();
 }
 
 #[test]

@@ -56,6 +56,9 @@ pub(super) const STREAMS: [&str; 9] = {
     ]
 };
 
+/// Problems that one round repairs, of some 400 bytes each; the next round finds what is beyond them.
+const MAX_ACCEPTED: usize = 1 << 17;
+
 /// Tells the observer, and counts.
 pub(super) struct Reporter<'a> {
     observer: &'a mut dyn Observer,
@@ -106,7 +109,8 @@ impl<'a> Reporter<'a> {
             None => Ok(()),
             Some(ledger) => {
                 let is_notice = problem.kind.severity == Severity::Notice;
-                if ledger.consider(&problem, is_told, self.observer)? {
+                let has_room = self.accepted.len() < MAX_ACCEPTED;
+                if ledger.consider(&problem, is_told, has_room, self.observer)? {
                     self.accepted.push(problem);
                 } else {
                     self.has_left |= !is_notice;

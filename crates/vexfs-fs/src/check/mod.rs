@@ -9,9 +9,10 @@
 //! blocks) gathered in it; `pass0` to `pass5`; `content` and `data` read the contents of files.
 //!
 //! # Memory
-//! One bit for each block of the groups that are partly used by objects, so at most a bit for each block of the device; 32 bytes
-//! for each inode in use; 600 bytes for each collection; 128 bytes for each group. While the ids of a collection are compared, at
-//! most a quarter of [`CheckOptions::memory`] more, and all of it while an index is built anew; while data is read, half a MiB and its checksums; the extents of one object at a time.
+//! One bit for each block of the groups that are partly used by objects, so at most a bit for each block of the device; 256 bytes
+//! for each group; 32 bytes for each inode in use; 600 bytes for each collection; 20 MiB of blocks and buffers, and the extents of
+//! one object at a time. While the ids of a collection are compared, at most a quarter of [`CheckOptions::memory`] more, and all of it
+//! while an index is built anew. A repair holds 400 bytes for each problem, of 131,072 at a time.
 //!
 //! # Example
 //! ```

@@ -73,12 +73,13 @@ impl Ledger {
         self.stopped
     }
 
-    /// Takes a problem into account; returns whether it is to be repaired. A problem that an earlier round has met is neither told
-    /// nor asked about again.
+    /// Takes a problem into account; returns whether it is to be repaired, for which there has to be room. A problem that an earlier
+    /// round has met is neither told nor asked about again.
     pub(in crate::check) fn consider(
         &mut self,
         problem: &Problem,
         is_told: bool,
+        has_room: bool,
         observer: &mut dyn Observer,
     ) -> Result<bool> {
         let key = key(problem);
@@ -101,8 +102,8 @@ impl Ledger {
         }
         entry.found = self.round;
         self.entries.insert(key, entry);
-        if problem.kind.fix == Fix::Nothing || self.is_frozen || entry.is_declined || entry.tries >= MAX_TRIES
-        {
+        let is_settled = problem.kind.fix == Fix::Nothing || entry.is_declined || entry.tries >= MAX_TRIES;
+        if is_settled || self.is_frozen || !has_room {
             return Ok(false);
         }
         let is_accepted = is_consequence || entry.tries > 0 || self.decide(problem, observer)?;
@@ -172,4 +173,24 @@ fn key(problem: &Problem) -> u64 {
     (problem.kind.code, place.block, place.blocks, place.inode, place.group, place.row).hash(&mut hasher);
     (&problem.name, problem.other).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::table;
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_is_repaired_by_the_next_round() {
+        let mut ledger = Ledger::new(Mode::Yes);
+        let problem = Problem::new(table::LINKS).inode(12);
+        let mut told: Vec<Problem> = Vec::new();
+        ledger.begin_round();
+        assert!(!ledger.consider(&problem, true, false, &mut told).expect("no device"));
+        assert_eq!(ledger.left().len(), 1);
+        ledger.begin_round();
+        assert!(ledger.consider(&problem, true, true, &mut told).expect("no device"));
+        ledger.settle(&[problem]);
+        assert_eq!((told.len(), ledger.left().len(), ledger.repaired().len()), (1, 0, 1));
+    }
 }
