@@ -5,12 +5,18 @@
 
 #![allow(unreachable_pub)] // shared by the proofs
 
+#[path = "proofs/again.rs"]
+mod again;
+#[path = "proofs/bit_damage.rs"]
+mod bit_damage;
 #[path = "proofs/block_damage.rs"]
 mod block_damage;
 #[path = "proofs/crashes.rs"]
 mod crashes;
 #[path = "proofs/excuses.rs"]
 mod excuses;
+#[path = "proofs/failing_devices.rs"]
+mod failing_devices;
 #[path = "proofs/field_damage.rs"]
 mod field_damage;
 #[path = "proofs/golden_damage.rs"]

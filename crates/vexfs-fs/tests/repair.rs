@@ -5,14 +5,16 @@ mod check_support;
 mod common;
 mod repair_support;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use check_recipes::all;
 use check_support::image::Image;
 use repair_support::{contents, faults, run, touched};
 use vexfs_device::Device;
-use vexfs_fs::check::repair::Mode;
-use vexfs_fs::check::{Problem, Severity};
+use vexfs_fs::FsError;
+use vexfs_fs::check::repair::{Mode, RepairOptions, repair};
+use vexfs_fs::check::{Observer, Problem, Progress, Severity};
 
 /// Whether there was nothing to repair.
 fn is_notice(problems: &[Problem]) -> bool {
@@ -53,4 +55,66 @@ fn each_damage_is_repaired_in_one_run() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Breaks off when it has been asked so many times whether to go on.
+struct Stopper {
+    left: u32,
+    problems: Vec<Problem>,
+}
+
+impl Observer for Stopper {
+    fn problem(&mut self, problem: Problem) -> ControlFlow<()> {
+        self.problems.push(problem);
+        ControlFlow::Continue(())
+    }
+
+    fn progress(&mut self, _progress: Progress) -> ControlFlow<()> {
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Repairs until it has been asked `times` times whether to go on.
+fn repair_until(image: &Image, times: u32) -> (vexfs_fs::Result<bool>, Stopper) {
+    let options = RepairOptions { mode: Mode::Yes, now_ns: 2_000, ..RepairOptions::default() };
+    let mut stopper = Stopper { left: times, problems: Vec::new() };
+    let report = repair(image.device.clone(), &options, &mut stopper);
+    (report.map(|report| report.is_clean()), stopper)
+}
+
+#[test]
+fn a_repair_that_is_stopped_is_gone_on_with() {
+    const MOMENTS: u32 = 6;
+    let sound = Image::new();
+    let before = contents(&(sound.device.clone() as Arc<dyn Device>));
+    let damaged = |damage: &dyn Fn(&Image)| {
+        let image = Image::new();
+        damage(&image);
+        image.device.remap_on_write();
+        image
+    };
+    let mut stopped = 0;
+    for recipe in all().into_iter().step_by(11) {
+        let image = damaged(&recipe.damage);
+        let asked = u32::MAX - repair_until(&image, u32::MAX).1.left;
+        for moment in (0..MOMENTS).map(|n| n * asked / MOMENTS) {
+            let image = damaged(&recipe.damage);
+            let (report, stopper) = repair_until(&image, moment);
+            assert!(matches!(report, Err(FsError::Interrupted)), "{}: {report:?}", recipe.story);
+            let device: Arc<dyn Device> = image.device.clone();
+            let (report, told) = run(device.clone(), Mode::Yes);
+            let report = report.unwrap_or_else(|error| panic!("{}: {moment}: {error}", recipe.story));
+            assert!(report.is_clean(), "{}: {moment} of {asked}: left {:?}", recipe.story, report.left);
+            let mut touched_by = touched(sound.volume(), &told.problems);
+            touched_by.extend(touched(sound.volume(), &stopper.problems));
+            let faults = faults(&device, &before, &touched_by);
+            assert!(faults.is_empty(), "{}: {moment} of {asked}: {faults}", recipe.story);
+            stopped += 1;
+        }
+    }
+    assert!(stopped > 40, "{stopped}");
 }

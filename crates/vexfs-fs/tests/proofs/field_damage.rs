@@ -14,8 +14,8 @@ use crate::totals::{Totals, run, sample};
 use crate::verdict::judge;
 use crate::{excuses, verbs};
 
-/// Structures of one name that are tried, of each kind of owner: their like are not damaged otherwise.
-const ALIKE: usize = 3;
+/// Structures that are tried of those that are alike.
+const ALIKE: usize = 6;
 /// Cases in the short form.
 const FEW: usize = 700;
 
@@ -61,22 +61,29 @@ fn short(bytes: &[u8]) -> String {
     if bytes.len() > 8 { format!("{number}… ({} bytes)", bytes.len()) } else { number.to_string() }
 }
 
-/// The structures that are damaged: of those that are alike, the first ones.
+/// The structures that are damaged: of those that are alike the first, the last, and some between them.
+///
+/// A check tells those that are alike apart by their place only: the edges of a list, of a block, of a tree.
 fn places(sample: &Sample) -> Vec<Place> {
     let mut seen = BTreeSet::new();
-    let mut alike: BTreeMap<(&str, Option<&str>, Option<u64>), usize> = BTreeMap::new();
-    let mut places = Vec::new();
-    for place in &sample.places.all {
+    let mut alike: BTreeMap<Alike, Vec<Place>> = BTreeMap::new();
+    for place in sample.places.all.iter().filter(|place| seen.insert((place.at, place.name))) {
+        // Objects of one collection are not alike: each means something else.
+        let owner = sample.tree.collection_of(place.owner).map(|_| place.owner);
         let kind = sample.tree.kind(place.owner).map(|kind| kind.name());
-        // Streams of one collection are not alike: each means something else.
-        let collection = sample.tree.collection_of(place.owner);
-        let count = alike.entry((place.name, kind, collection)).or_default();
-        if *count < ALIKE * if collection.is_some() { 4 } else { 1 } && seen.insert((place.at, place.name)) {
-            *count += 1;
-            places.push(*place);
-        }
+        alike.entry((place.name, kind, owner)).or_default().push(*place);
     }
-    places
+    alike.into_values().flat_map(spread).collect()
+}
+
+/// Name of a structure, the kind of object that it belongs to, and the object where it matters.
+type Alike = (&'static str, Option<&'static str>, Option<u64>);
+
+/// About [`ALIKE`] of a list, its first and last among them.
+fn spread(list: Vec<Place>) -> Vec<Place> {
+    let last = list.len() - 1;
+    let picked: BTreeSet<usize> = (0..ALIKE).map(|n| n * last / (ALIKE - 1)).collect();
+    picked.into_iter().map(|n| list[n]).collect()
 }
 
 fn cases(sample: &'static Sample) -> Vec<Case> {

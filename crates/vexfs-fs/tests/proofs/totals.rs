@@ -12,7 +12,7 @@ use crate::verdict::Verdict;
 const SHOWN: usize = 12;
 
 /// Whether everything is tried, and the totals are written down.
-fn is_all() -> bool {
+pub fn is_all() -> bool {
     std::env::var("VEXFS_PROVE").is_ok_and(|value| value == "all")
 }
 
@@ -37,12 +37,11 @@ pub struct Totals {
 
 impl Totals {
     pub fn count(&mut self, row: &str, column: &'static str) {
-        *self.rows.entry(row.to_owned()).or_default().entry(column).or_default() += 1;
+        self.count_many(row, column, 1);
     }
 
-    /// Whether everything is tried.
-    pub fn is_all(&self) -> bool {
-        is_all()
+    pub fn count_many(&mut self, row: &str, column: &'static str, count: u64) {
+        *self.rows.entry(row.to_owned()).or_default().entry(column).or_default() += count;
     }
 
     /// Takes other counts in.

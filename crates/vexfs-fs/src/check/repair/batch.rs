@@ -59,21 +59,32 @@ pub(super) fn run<T>(
 ) -> Result<()> {
     for batch in units.chunks(BATCH) {
         reporter.progress_again()?;
-        if batch.len() > 1 && commit(volume, batch, &mut repair).is_ok() {
-            continue;
+        if batch.len() > 1 {
+            match commit(volume, batch, &mut repair) {
+                Ok(()) => continue,
+                Err(error) if is_fatal(volume, &error) => return Err(error),
+                Err(_) => {}
+            }
         }
         for unit in batch {
             match commit(volume, std::slice::from_ref(unit), &mut repair) {
                 Ok(()) => {}
-                // Nobody knows what is durable then.
-                Err(error) if volume.poisoned => return Err(error),
-                Err(error @ (FsError::Interrupted | FsError::ReadOnly { .. })) => return Err(error),
-                Err(FsError::Device(error)) if !is_read(&error) => return Err(error.into()),
+                Err(error) if is_fatal(volume, &error) => return Err(error),
                 Err(error) => reporter.note(format!("a repair cannot be made: {error}"))?,
             }
         }
     }
     Ok(())
+}
+
+/// Whether the run ends with this error: when the device does not take what is written, nobody knows what is durable.
+fn is_fatal(volume: &Volume, error: &FsError) -> bool {
+    let is_write = |error: &DeviceError| !matches!(error, DeviceError::Io { op: IoOp::Read, .. });
+    match error {
+        FsError::Interrupted | FsError::ReadOnly { .. } => true,
+        FsError::Device(error) => volume.poisoned || is_write(error),
+        _ => volume.poisoned,
+    }
 }
 
 fn commit<T>(
@@ -87,8 +98,4 @@ fn commit<T>(
         repair(&mut txn, unit)?;
     }
     txn.commit()
-}
-
-fn is_read(error: &DeviceError) -> bool {
-    matches!(error, DeviceError::Io { op: IoOp::Read, .. })
 }

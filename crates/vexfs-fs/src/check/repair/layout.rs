@@ -32,8 +32,13 @@ pub(super) fn repair(ctx: &mut Context<'_>) -> Result<bool> {
     if raw::is_blocked(ctx, |kind| kind == table::DEVICE_SHORT && is_long_enough) {
         return Ok(false);
     }
-    let txn = right.txn.get();
-    raw::write_primary(&ctx.volume, right, txn, ctx.volume.now_ns)?;
+    let now_ns = ctx.volume.now_ns;
+    if ctx.volume.journal.pending.contains_key(&BlockNo(0)) {
+        // The wrong one is in the log, which would bring it back.
+        raw::begin_log(ctx, Some(right), false, now_ns)?;
+    } else {
+        raw::write_primary(&ctx.volume, right, right.txn.get(), now_ns)?;
+    }
     let settled = ctx.reporter.take_accepted(&[Fix::Layout]);
     if let Some(ledger) = ctx.reporter.ledger() {
         ledger.settle(&settled);

@@ -38,7 +38,7 @@ pub(super) fn repair(ctx: &mut Context<'_>, now_ns: u64) -> Result<bool> {
     if is_journal {
         // The transactions of an older log are not brought home: the superblock has seen later ones.
         let is_older = accepted.iter().any(|problem| problem.kind == table::TXN_AHEAD);
-        begin_log(ctx, is_older, now_ns)?;
+        begin_log(ctx, None, is_older, now_ns)?;
     } else {
         let last = ctx.volume.next_txn().get().saturating_sub(1);
         let sb = ctx.volume.sb;
@@ -65,10 +65,16 @@ pub(super) fn is_blocked(ctx: &Context<'_>, passes: impl Fn(&Kind) -> bool) -> b
     })
 }
 
-/// Brings home what is sound in the log, and begins a new one behind all that was ever written.
-fn begin_log(ctx: &mut Context<'_>, is_older: bool, now_ns: u64) -> Result<()> {
+/// Brings home what is sound in the log, and begins a new one behind all that was ever written. The superblock is the `right` one, or
+/// else the last one in the log.
+pub(super) fn begin_log(
+    ctx: &mut Context<'_>,
+    right: Option<Superblock>,
+    is_older: bool,
+    now_ns: u64,
+) -> Result<()> {
     let dev = ctx.volume.dev.clone();
-    let mut sb = ctx.volume.sb;
+    let mut sb = right.unwrap_or(ctx.volume.sb);
     let (run, size) = (sb.geometry().journal, u64::from(sb.block_size.get()));
     let ring = Ring::read(&*dev, &sb);
     let mut head = vec![0; JournalSuperblock::SIZE];
@@ -90,7 +96,8 @@ fn begin_log(ctx: &mut Context<'_>, is_older: bool, now_ns: u64) -> Result<()> {
     for (home, bytes) in &images {
         if home.get() == 0 {
             let found = Superblock::decode(&bytes[superblock::OFFSET..], Some(BlockNo(0)));
-            sb = found.ok().filter(|found| found.same_filesystem(&sb)).unwrap_or(sb);
+            let is_wanted = |found: &Superblock| right.is_none() && found.same_filesystem(&sb);
+            sb = found.ok().filter(is_wanted).unwrap_or(sb);
         } else if home.get() < sb.blocks.get() {
             dev.write_at(home.get() * size, bytes)?;
             brought += 1;
@@ -108,7 +115,8 @@ fn begin_log(ctx: &mut Context<'_>, is_older: bool, now_ns: u64) -> Result<()> {
     dev.flush()?;
     ctx.volume.cache_clear();
     if brought > 0 {
-        ctx.reporter.note(format!("{brought} sound blocks of the damaged journal were brought home"))?;
+        let which = if right.is_some() { "" } else { "damaged " };
+        ctx.reporter.note(format!("{brought} sound blocks of the {which}journal were brought home"))?;
     }
     Ok(())
 }
