@@ -60,6 +60,52 @@ fn each_metric_and_element_type_reaches_its_recall_with_part_of_the_rows() {
     }
 }
 
+/// Many queries look at what they want of the rows together: it changes neither what each finds nor what that costs.
+#[test]
+fn the_answer_to_a_query_does_not_depend_on_the_others() {
+    const DIM: usize = 256;
+    let values = Random(9).clustered(4020, DIM);
+    for (dtype, metric) in [
+        (DType::F32, Metric::L2),
+        (DType::F32, Metric::InnerProduct),
+        (DType::U8, Metric::Cosine),
+        (DType::B1, Metric::Hamming),
+    ] {
+        let bytes = store(dtype, &values);
+        let at = 4000 * dtype.row_bytes(DIM);
+        let rows = Vectors::new(&bytes[..at], DIM, dtype).unwrap();
+        let queries = queries_of(dtype, &bytes[at..], DIM, metric);
+        let image = image("lsh", &plan(&rows, metric));
+        let opened = index::open(&image).unwrap();
+        let excluded = [0x5555_0000_ffff_0000; 4000 / 64];
+        for effort in [1, 4, 32, u32::MAX].map(|effort| Effort { effort, rerank: 40 }) {
+            let search = |range: std::ops::Range<usize>| {
+                let asked = Search {
+                    queries: &queries,
+                    k: 10,
+                    effort,
+                    rows: &rows,
+                    excluded: Some(&excluded),
+                    interrupted: &|| false,
+                };
+                let (mut tops, mut stats) = (vec![TopK::new(10); range.len()], SearchStats::default());
+                opened.search(&asked, range, &mut tops, &mut stats).unwrap();
+                (tops.into_iter().map(TopK::into_sorted).collect::<Vec<_>>(), stats)
+            };
+            let (together, cost) = search(0..20);
+            let (mut alone, mut cost_alone) = (Vec::new(), SearchStats::default());
+            for query in 0..20 {
+                let (found, stats) = search(query..query + 1);
+                alone.extend(found);
+                cost_alone.distance_computations += stats.distance_computations;
+                cost_alone.reranked += stats.reranked;
+            }
+            assert_eq!(together, alone, "{dtype} {metric} {effort:?}");
+            assert_eq!(cost, cost_alone, "{dtype} {metric} {effort:?}");
+        }
+    }
+}
+
 #[test]
 fn any_rows_are_indexed_and_all_of_them_are_found() {
     let mut random = Random(2);

@@ -18,8 +18,11 @@ pub const DEFAULT_QUERIES: usize = 1000;
 /// Bytes of rows that one thread scans at a time.
 const PIECE_BYTES: usize = 4 << 20;
 
-/// Queries that one thread answers at a time.
+/// Fewest queries that are answered together, if there are as many.
 const PIECE_QUERIES: usize = 16;
+
+/// Pieces that the queries are cut into, for each thread: the fewer, the more queries meet a list or a row while it is in cache.
+const PIECES: usize = 4;
 
 /// Sets the random numbers of calibration apart from those of builds.
 const STREAM: u64 = u64::from_le_bytes(*b"calibrat");
@@ -209,11 +212,12 @@ fn without(mut hits: Vec<Neighbor>, own: u64, k: usize) -> Vec<Neighbor> {
 /// The answers to all queries, and what they cost.
 fn answer(search: &Search<'_>, run: &Answer<'_>) -> Result<(Vec<Vec<Neighbor>>, SearchStats), IndexError> {
     let count = search.queries.len();
-    let pieces = (0..count.div_ceil(PIECE_QUERIES)).into_par_iter().map(|at| {
+    let piece = count.div_ceil(PIECES * rayon::current_num_threads()).max(PIECE_QUERIES);
+    let pieces = (0..count.div_ceil(piece)).into_par_iter().map(|at| {
         if (search.interrupted)() {
             return Err(IndexError::Interrupted);
         }
-        let range = at * PIECE_QUERIES..count.min((at + 1) * PIECE_QUERIES);
+        let range = at * piece..count.min((at + 1) * piece);
         let mut tops = vec![TopK::new(search.k); range.len()];
         let mut stats = SearchStats::default();
         run(search, range, &mut tops, &mut stats)?;

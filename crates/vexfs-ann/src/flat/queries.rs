@@ -1,6 +1,5 @@
 //! What to look for: the queries of a search in every form its kernels need, prepared once and shared by threads.
 
-use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::error::MAX_DIM;
@@ -152,23 +151,25 @@ impl Queries {
         }
     }
 
-    /// The queries of `range`.
-    pub(crate) fn select(&self, range: Range<usize>) -> Self {
-        let mut some = Self::empty(self.metric, self.dtype, self.dim, range.len());
-        let copy = |from: &[f32]| {
-            let wide = self.wide();
-            if from.is_empty() { Vec::new() } else { from[range.start * wide..range.end * wide].to_vec() }
-        };
-        (some.floats, some.units) = (copy(&self.floats), copy(&self.units));
-        if self.metric == Metric::Hamming {
-            let padded = self.bits.len() / self.count.max(1);
-            some.bits = self.bits[range.start * padded..range.end * padded].to_vec();
-        } else {
-            some.norms = self.norms[range.clone()].to_vec();
-        }
-        if !self.whole.is_empty() {
-            some.ints = self.ints[range.start * self.wide()..range.end * self.wide()].to_vec();
-            some.whole = self.whole[range].to_vec();
+    /// Those at `picks`, in that order.
+    pub(crate) fn select(&self, picks: impl ExactSizeIterator<Item = usize>) -> Self {
+        let mut some = Self::empty(self.metric, self.dtype, self.dim, picks.len());
+        let wide = self.wide();
+        for query in picks {
+            let of_query = query * wide..(query + 1) * wide;
+            if self.metric == Metric::Hamming {
+                some.bits.extend_from_slice(self.bits(query));
+                continue;
+            }
+            some.norms.push(self.norms[query]);
+            some.floats.extend_from_slice(&self.floats[of_query.clone()]);
+            if !self.units.is_empty() {
+                some.units.extend_from_slice(&self.units[of_query.clone()]);
+            }
+            if !self.whole.is_empty() {
+                some.ints.extend_from_slice(&self.ints[of_query]);
+                some.whole.push(self.whole[query]);
+            }
         }
         some
     }

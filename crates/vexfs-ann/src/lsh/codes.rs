@@ -64,7 +64,7 @@ fn scale(vector: &[f64], most: f64) -> (f64, f64) {
 }
 
 /// A query against codes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct CodedQuery {
     codes: Vec<i16>,
     scale: f64,
@@ -72,14 +72,18 @@ pub(super) struct CodedQuery {
 }
 
 impl CodedQuery {
-    /// Codes `vector`, in place of what was coded before.
-    pub(super) fn set(&mut self, vector: &[f64]) {
+    /// Codes `vector`.
+    pub(super) fn new(vector: &[f64]) -> Self {
         let (scale, steps) = scale(vector, QUERY_MOST);
-        self.dim = vector.len();
-        self.scale = 2.0 * scale;
-        self.codes.clear();
-        self.codes.extend(vector.iter().map(|value| (value * steps).round() as i16));
-        self.codes.resize(vector.len().next_multiple_of(PAD), 0);
+        let mut codes = Vec::with_capacity(vector.len().next_multiple_of(PAD));
+        codes.extend(vector.iter().map(|value| (value * steps).round() as i16));
+        codes.resize(vector.len().next_multiple_of(PAD), 0);
+        Self { codes, scale: 2.0 * scale, dim: vector.len() }
+    }
+
+    /// Bytes that the code takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&self.codes[..])
     }
 
     /// Offers `rows`, by their places in `records`, to `top`, with what their codes say of their distance.
@@ -139,8 +143,7 @@ mod tests {
                 write(&vector(row), Metric::L2, record);
                 assert!(verify(record, dim));
             }
-            let mut query = CodedQuery::default();
-            query.set(&vector(3));
+            let query = CodedQuery::new(&vector(3));
             let mut image = Vec::new();
             let mut writer = crate::index::image::ImageWriter::new(&mut image);
             writer.section(1).unwrap();

@@ -7,11 +7,12 @@
 //! - [`sample`]: w and K from the rows.
 //! - [`codes`]: one byte per element, to rank candidates by.
 //! - [`build`], [`layout`], [`table`]: the image; `docs/format/indexes/lsh.md`.
-//! - [`probe`], [`search`]: buckets in order of promise (Lv et al., VLDB 2007), candidates ranked by code, the best of them
+//! - [`probe`], [`search`], [`decide`]: buckets in order of promise (Lv et al., VLDB 2007), candidates ranked by code, the best of them
 //!   decided by full rows.
 
 mod build;
 mod codes;
+mod decide;
 mod hash;
 mod layout;
 mod params;

@@ -1,13 +1,12 @@
-//! Searching: buckets in order of promise, their rows ranked by code, the best decided by full rows. And checking that every row
-//! can be found.
+//! Searching: buckets in order of promise, whose rows are the candidates. And checking that every row can be found.
 
 use std::ops::Range;
 
 use super::Lsh;
 use super::codes::{self, CodedQuery};
+use super::decide::{Asked, Candidates, decide};
 use super::hash::{Change, Room};
 use super::probe::Probes;
-use crate::flat::offer_rows;
 use crate::index::{IndexError, Search, SearchStats};
 use crate::{DType, Metric, Queries, TopK};
 
@@ -18,10 +17,18 @@ const LEAST_TRIES: u64 = 1024;
 /// The same at most: the heap of what to try next grows by one with each.
 const MOST_TRIES: u64 = 1 << 20;
 
+/// Where more than one row in this many is a candidate and no codes rank them, all are: one after the other, rows are compared several
+/// times as fast as here and there, and without a look at buckets.
+const MANY: u64 = 2;
+
+/// Bytes of candidates that are gathered before they are looked at.
+const ROOM: usize = 16 << 20;
+
 /// Searches for the queries of `range`; see [`Index::search`](crate::index::Index::search).
 ///
 /// A probe is a bucket that holds a row which may be found; those that hold none do not count, so that a filter does not use
-/// the effort up. Fewer than `k` candidates after all probes are made up for by further buckets, and in the end by all rows.
+/// the effort up. Fewer than `k` candidates after all probes are made up for by further buckets, and in the end by all rows; without
+/// codes, these are also taken where half of them are candidates already.
 pub(super) fn search(
     index: &Lsh<'_>,
     search: &Search<'_>,
@@ -36,13 +43,20 @@ pub(super) fn search(
         return Err(IndexError::Mismatch("lsh: queries or rows of another kind than the index".to_owned()));
     }
     let mut work = Work::new(index, search);
+    let (mut asked, mut bytes) = (Vec::new(), 0);
     for (query, top) in range.zip(tops) {
         if (search.interrupted)() {
             return Err(IndexError::Interrupted);
         }
-        work.query(index, search, query, top, stats)?;
+        let one = Asked { query, top, candidates: work.query(index, search, query)? };
+        bytes += one.bytes();
+        asked.push(one);
+        if bytes > ROOM {
+            decide(index, search, std::mem::take(&mut asked), stats)?;
+            bytes = 0;
+        }
     }
-    Ok(())
+    decide(index, search, asked, stats)
 }
 
 /// What is needed for one query after the other.
@@ -52,9 +66,6 @@ struct Work {
     changes: Vec<Vec<Change>>,
     probes: Probes,
     found: Found,
-    coded: CodedQuery,
-    picked: Vec<u64>,
-    wide: Vec<f32>,
 }
 
 /// Candidates, each once.
@@ -83,48 +94,33 @@ impl Work {
                 seen: vec![0; rows.div_ceil(64) as usize],
                 candidates: Vec::new(),
             },
-            coded: CodedQuery::default(),
-            picked: Vec::new(),
-            wide: Vec::new(),
         }
     }
 
+    /// The candidates of one query.
     fn query(
         &mut self,
         index: &Lsh<'_>,
         search: &Search<'_>,
         query: usize,
-        top: &mut TopK,
-        stats: &mut SearchStats,
-    ) -> Result<(), IndexError> {
+    ) -> Result<Candidates, IndexError> {
         self.found.clear();
         self.hash(index, search.queries, query);
         if let Some(giants) = &index.giants {
             self.found.take(giants.bytes(0..giants.len())?.as_chunks::<4>().0, search)?;
         }
-        self.probe(index, search)?;
-        let candidates = &self.found.candidates;
-        stats.distance_computations += candidates.len() as u64;
-        let wanted = search.k.max(search.effort.rerank as usize);
-        self.picked.clear();
-        match &index.codes {
-            Some(codes) if candidates.len() > wanted => {
-                let mut best = TopK::new(wanted);
-                if index.header.metric == Metric::InnerProduct {
-                    self.room.place.clear();
-                    self.room
-                        .place
-                        .extend(search.queries.values(query).iter().map(|value| f64::from(*value)));
-                }
-                self.coded.set(&self.room.place);
-                self.coded.rank(codes, candidates, &mut best)?;
-                self.picked.extend(best.into_sorted().iter().map(|best| self.found.first_row + best.row));
-                stats.distance_computations += self.picked.len() as u64;
-            }
-            _ => self.picked.extend(candidates.iter().map(|row| self.found.first_row + u64::from(*row))),
+        if self.probe(index, search)? {
+            return Ok(Candidates::All);
         }
-        stats.reranked += self.picked.len() as u64;
-        offer_rows((search.queries, query), search.rows, &self.picked, top, &mut self.wide)
+        let candidates = self.found.candidates.clone();
+        if index.codes.is_none() || candidates.len() <= search.k.max(search.effort.rerank as usize) {
+            return Ok(Candidates::Some(candidates));
+        }
+        if index.header.metric == Metric::InnerProduct {
+            self.room.place.clear();
+            self.room.place.extend(search.queries.values(query).iter().map(|value| f64::from(*value)));
+        }
+        Ok(Candidates::Coded(candidates, CodedQuery::new(&self.room.place)))
     }
 
     fn hash(&mut self, index: &Lsh<'_>, queries: &Queries, query: usize) {
@@ -135,8 +131,8 @@ impl Work {
         }
     }
 
-    /// Gathers candidates.
-    fn probe(&mut self, index: &Lsh<'_>, search: &Search<'_>) -> Result<(), IndexError> {
+    /// Gathers candidates; returns true instead if all rows are, and no codes rank them.
+    fn probe(&mut self, index: &Lsh<'_>, search: &Search<'_>) -> Result<bool, IndexError> {
         let effort = u64::from(search.effort.effort) * index.tables.len() as u64;
         let buckets = index.buckets();
         let most = (TRIES * effort + LEAST_TRIES).min(buckets).min(MOST_TRIES);
@@ -147,6 +143,10 @@ impl Work {
         }
         while !is_short && (probes < effort || self.found.candidates.len() < search.k) {
             tries += 1;
+            if index.codes.is_none() && self.found.candidates.len() as u64 * MANY > self.found.rows {
+                is_short = true;
+                break;
+            }
             match self.probes.next(&self.sums, &self.changes) {
                 Some((table, key)) if tries <= most => {
                     let bucket = index.tables[table].bucket(key)?;
@@ -156,9 +156,13 @@ impl Work {
             }
         }
         if is_short {
+            if index.codes.is_none() {
+                return Ok(true);
+            }
             self.found.take(index.tables[0].rows()?, search)?;
         }
-        Ok(())
+        self.found.put_in_order();
+        Ok(false)
     }
 }
 
@@ -166,6 +170,21 @@ impl Found {
     fn clear(&mut self) {
         for row in self.candidates.drain(..) {
             self.seen[row as usize / 64] = 0;
+        }
+    }
+
+    /// Puts the candidates in the order of their rows, in which they lie.
+    fn put_in_order(&mut self) {
+        if self.candidates.len() < self.seen.len() {
+            return self.candidates.sort_unstable();
+        }
+        self.candidates.clear();
+        for (word, first) in self.seen.iter().zip((0u32..).step_by(64)) {
+            let mut left = *word;
+            while left != 0 {
+                self.candidates.push(first + left.trailing_zeros());
+                left &= left - 1;
+            }
         }
     }
 
