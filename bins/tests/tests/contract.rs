@@ -1,10 +1,13 @@
 //! What all tools promise: each promise is written once and held against each tool.
 
+mod image;
+
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use image::Image;
 use tool_tests::{Scratch, Tool};
 
 /// Instantiates the promises for a tool.
@@ -27,6 +30,7 @@ macro_rules! all_keep_the_contract {
                 a_directory_is_no_device,
                 a_device_that_may_not_be_read_is_an_error,
                 a_tiny_file_is_an_error_and_stays_as_it_is,
+                a_corrupt_filesystem_is_no_crash_and_stays_as_it_is,
                 closed_standard_streams_harm_nothing,
                 nobody_reading_is_success,
                 a_full_disk_under_the_output_is_an_error,
@@ -132,6 +136,23 @@ fn random_bytes_are_an_error_and_stay_as_they_are(tool: Tool) {
     let before = Scratch::hash(&device);
     fails_naming(tool, &device, &scratch, "noise");
     assert_eq!(Scratch::hash(&device), before);
+}
+
+/// Its journal is damaged: nothing may be written before somebody repairs that, and what is read ends as it ends.
+fn a_corrupt_filesystem_is_no_crash_and_stays_as_it_is(tool: Tool) {
+    let image = Image::new(2);
+    let journal = image.volume().geometry().journal.start as usize * 4096;
+    let mut bytes = fs::read(&image.path).expect("the image");
+    bytes[journal..][..4096].fill(0xA5);
+    fs::write(&image.path, bytes).expect("the image");
+    let before = image.hash();
+    let run = tool.on(&image.path, &image.scratch).finish();
+    let failed: i32 = tool.family.failed().into();
+    let codes = if tool.name == Tool::FSCK.name { vec![4] } else { vec![0, failed] };
+    assert!(codes.contains(&run.code), "{} {}{}", run.code, run.text(), run.stderr);
+    let name = image.path.display().to_string();
+    assert!(format!("{}{}", run.text(), run.stderr).contains(&name), "{name} is not named: {}", run.stderr);
+    assert_eq!(image.hash(), before);
 }
 
 /// The tool says on standard error which device it cannot use, and prints no result.
