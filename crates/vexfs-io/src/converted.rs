@@ -1,5 +1,6 @@
 //! Rows of a binary format as [`RowSource`]: read in pieces, checked, converted.
 
+use crate::beside::Beside;
 use crate::convert::{Converter, Fault};
 use crate::element::{ElementType, TargetType};
 use crate::error::{IoError, Place};
@@ -76,7 +77,18 @@ impl<R: RawRows> RowSource for Converted<R> {
         self.converter.target()
     }
 
+    fn has_column(&self, name: &str) -> bool {
+        self.raw.has_column(name)
+    }
+
+    fn beside(&mut self) -> Option<&mut Beside> {
+        self.raw.beside()
+    }
+
     fn read_rows(&mut self, out: &mut Vec<u8>, max_rows: usize) -> Result<usize, IoError> {
+        if let Some(beside) = self.raw.beside() {
+            beside.begin();
+        }
         let row_bytes = self.converter.target_row_bytes();
         let left = self.raw.rows().map(|rows| rows.saturating_sub(self.raw.next_row()));
         let left = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
@@ -101,7 +113,9 @@ impl<R: RawRows> RowSource for Converted<R> {
             };
             done += read;
             if done < end {
-                self.ended = true;
+                // Payload may make a slab shorter.
+                let is_full = read > 0 && self.raw.beside().is_some_and(|beside| beside.is_full());
+                self.ended = !is_full;
                 break;
             }
         }

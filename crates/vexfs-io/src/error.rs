@@ -268,6 +268,12 @@ pub enum Problem {
         /// Those of the file.
         found: String,
     },
+    /// Something in a Parquet file that cannot be read.
+    #[error("{text}")]
+    Parquet {
+        /// What it is.
+        text: &'static str,
+    },
     /// A zip archive that cannot be read.
     #[error("cannot read the archive: {text}")]
     Archive {
@@ -279,6 +285,28 @@ pub enum Problem {
     Arrays {
         /// Those of the archive.
         found: String,
+    },
+    /// No column of a table was named, or one that is not there, and there is not just one that could be meant.
+    #[error("name the column of the vectors, as FILE:COLUMN; {}", if .found.is_empty() { "there is none" } else { .found })]
+    Columns {
+        /// Those of the table.
+        found: String,
+    },
+    /// A cell of a table that cannot be what it should be.
+    #[error("column `{column}`: {problem}")]
+    Cell {
+        /// The column, shortened.
+        column: String,
+        /// What is wrong with the cell.
+        problem: Box<Problem>,
+    },
+    /// A row of a table with another number of cells than its first line.
+    #[error("has {found} cells where the first line names {expected} columns")]
+    Cells {
+        /// Cells of this row.
+        found: usize,
+        /// Columns of the table.
+        expected: usize,
     },
     /// A dataset whose bytes are not in its file.
     #[error("{what}; copy it into one file with h5repack or h5py")]
@@ -376,14 +404,30 @@ pub enum Problem {
     },
 }
 
+/// Some of the names, for a message that asks to choose one.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const MOST: usize = 12;
+    let mut shown = String::new();
+    for (number, name) in names.take(MOST + 1).enumerate() {
+        if number > 0 {
+            shown.push_str(", ");
+        }
+        shown.push_str(if number == MOST { "…" } else { name });
+    }
+    excerpt_of(&shown, 400)
+}
+
 /// Shortens untrusted text for a message: at most 60 characters, control characters escaped.
 pub(crate) fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 60;
+    excerpt_of(text, 60)
+}
+
+fn excerpt_of(text: &str, longest: usize) -> String {
     let mut shown = String::new();
-    for character in text.chars().take(LONGEST) {
+    for character in text.chars().take(longest) {
         if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
     }
-    if text.chars().nth(LONGEST).is_some() {
+    if text.chars().nth(longest).is_some() {
         shown.push('…');
     }
     shown

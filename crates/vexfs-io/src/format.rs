@@ -18,8 +18,12 @@ pub enum Format {
     Npz,
     /// HDF5, of which one dataset is meant.
     Hdf5,
+    /// Parquet, of which one column of lists is meant.
+    Parquet,
     /// A vector per line: numbers, a JSON array, or a JSON object with the key `vector`.
     Text,
+    /// A table with a line of names, in which a column or several hold the vectors.
+    Csv,
     /// Each row its number of components (i32), then f32 components.
     Fvecs,
     /// Each row its number of components (i32), then u8 components.
@@ -37,7 +41,7 @@ pub enum Format {
 }
 
 /// Names and endings of file names that stand for a format; the first of each format is the one shown.
-const NAMES: [(&str, Format); 17] = [
+const NAMES: [(&str, Format); 20] = [
     ("npy", Format::Npy),
     ("npz", Format::Npz),
     ("hdf5", Format::Hdf5),
@@ -55,6 +59,9 @@ const NAMES: [(&str, Format); 17] = [
     ("ndjson", Format::Text),
     ("json", Format::Text),
     ("txt", Format::Text),
+    ("parquet", Format::Parquet),
+    ("csv", Format::Csv),
+    ("tsv", Format::Csv),
 ];
 
 /// How many of [`NAMES`] are offered to users; the rest are taken too.
@@ -98,6 +105,8 @@ impl Format {
             Content::Npy => return Ok(Format::Npy),
             Content::Zip => return Ok(Format::Npz),
             Content::Hdf5 => return Ok(Format::Hdf5),
+            Content::Parquet => return Ok(Format::Parquet),
+            Content::Text if named == Some(Format::Csv) => return Ok(Format::Csv),
             Content::Text => return Ok(Format::Text),
             Content::Empty => Problem::Empty { expected: EXPECTED },
             Content::Binary if plain.is_some() => return Ok(plain.unwrap_or(Format::Npy)),

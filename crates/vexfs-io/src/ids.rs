@@ -52,7 +52,7 @@ impl IdReader {
             Err(error) if matches!(error.problem(), Problem::System { .. }) => return Err(error),
             Err(_) => Format::Text,
         };
-        if format == Format::Text {
+        if matches!(format, Format::Text | Format::Csv) {
             input.refuse_part(format)?;
             let name = input.name.clone();
             return Ok(Self::text(input.into_stream()?.0, &name));

@@ -41,8 +41,9 @@ impl KeyReader {
         Ok(Self::new(std::iter::from_fn(move || {
             let (string, row) = strings.next()?;
             Some(
-                string
-                    .and_then(|string| checked(&string).map_err(|p| IoError::new(&name, Place::Row(row), p))),
+                string.and_then(|string| {
+                    checked_key(&string).map_err(|p| IoError::new(&name, Place::Row(row), p))
+                }),
             )
         })))
     }
@@ -52,7 +53,7 @@ impl KeyReader {
         let mut lines = Lines::new(Box::new(stream) as Box<dyn Read + Send>, name, MAX_KEY_BYTES, KEY);
         Self::new(std::iter::from_fn(move || {
             let checked = match lines.next_line() {
-                Ok(line) => line.map(checked)?,
+                Ok(line) => line.map(checked_key)?,
                 Err(error) => return Some(Err(error)),
             };
             Some(checked.map_err(|problem| lines.error(problem)))
@@ -70,7 +71,7 @@ impl KeyReader {
 }
 
 /// A key as it may be stored.
-fn checked(key: &str) -> Result<String, Problem> {
+pub(crate) fn checked_key(key: &str) -> Result<String, Problem> {
     let found = match key {
         "" => "an empty line",
         _ if key.contains('\0') => "a NUL character",

@@ -12,7 +12,7 @@
 //! VexFS.
 //!
 //! Reading order: `element` (types), `input` and `format` (what is named and what it is), `source` (the door), `raw` and
-//! `converted` (from a file's rows to a collection's), then the formats: `npy`, `npz`, `hdf5`, `vecs`, `bigann`, `text`; `convert` (what happens
+//! `converted` (from a file's rows to a collection's), then the formats: `npy`, `npz`, `hdf5`, `parquet`, `vecs`, `bigann`, `text`, `csv`; `beside` (what a table has besides); `convert` (what happens
 //! to a value), `ids`, `keys` and `payload`, `writer`, `error`.
 //!
 //! ```
@@ -35,9 +35,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod beside;
 mod bigann;
 mod convert;
 mod converted;
+mod csv;
 mod element;
 mod error;
 mod format;
@@ -50,6 +52,7 @@ mod lines;
 mod matrix;
 mod npy;
 mod npz;
+mod parquet;
 mod payload;
 mod probe;
 mod raw;
@@ -59,6 +62,7 @@ mod text;
 mod vecs;
 mod writer;
 
+pub use beside::{Beside, NameKind, Names};
 pub use bigann::BinWriter;
 pub use element::{ElementType, TargetType};
 pub use error::{IoError, Place, Problem};

@@ -44,6 +44,11 @@ impl<R: Read> Lines<R> {
         IoError::new(&self.name, Place::Line(self.number), problem)
     }
 
+    /// The line that was read last.
+    pub(crate) fn line(&self) -> &str {
+        std::str::from_utf8(&self.buffer).unwrap_or_default()
+    }
+
     /// The next line without its end, or `None` after the last.
     pub(crate) fn next_line(&mut self) -> Result<Option<&str>, IoError> {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -58,15 +63,17 @@ impl<R: Read> Lines<R> {
             return Ok(None);
         }
         self.number += 1;
-        let mut line = &self.buffer[..];
-        if self.number == 1 {
-            line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        if self.number == 1 && self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.drain(..BYTE_ORDER_MARK.len());
         }
-        line = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
-        if line.len() > self.limit {
+        let line = &self.buffer[..];
+        let line = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
+        let length = line.len();
+        self.buffer.truncate(length);
+        if length > self.limit {
             return Err(self.error(Problem::LineLength { limit: self.limit, expected: self.expected }));
         }
-        match std::str::from_utf8(line) {
+        match std::str::from_utf8(&self.buffer) {
             Ok(line) => Ok(Some(line)),
             Err(_) => Err(self.error(Problem::Text {
                 found: "bytes that are not UTF-8".to_owned(),

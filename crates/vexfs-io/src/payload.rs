@@ -50,6 +50,7 @@ impl PayloadReader {
         let Some(line) = self.lines.next_line()? else { return Ok(None) };
         let text = line.trim_matches([' ', '\t', '\r']);
         let found = match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) if is_too_deep(text) => TOO_DEEP.to_owned(),
             Ok(_) if text == "null" => return Ok(Some(String::new())),
             Ok(_) if text.starts_with('{') => return Ok(Some(text.to_owned())),
             Ok(_) => format!("`{}`", excerpt(text)),
@@ -58,6 +59,33 @@ impl PayloadReader {
         };
         Err(self.lines.error(Problem::Text { found, expected: PAYLOAD }))
     }
+}
+
+/// Nesting that readers of JSON take at least (serde_json, 128), so that every payload can be looked into.
+const MAX_DEPTH: usize = 100;
+
+/// What is found where [`is_too_deep`].
+pub(crate) const TOO_DEEP: &str = "lists and objects nested more than 100 deep";
+
+/// Whether JSON is nested deeper than all of its readers go.
+pub(crate) fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_quoted,
+            b'"' => is_quoted = !is_quoted,
+            b'[' | b'{' if !is_quoted => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b']' | b'}' if !is_quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// What is wrong with a text, without the place in it.
@@ -116,7 +144,11 @@ mod tests {
             let error = error.unwrap();
             assert!(error.contains(expected), "{error}");
         }
-        let deep = [&b"{\"a\":"[..], &b"[".repeat(100_000)].concat();
-        assert!(payloads(&deep).1.unwrap().contains("recursion limit"));
+        let nested =
+            |depth| format!("{{\"a\":\"[{{\\\"[\",\"b\":{}{}}}\n", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(payloads(nested(99).as_bytes()).1, None);
+        for depth in [100, 100_000] {
+            assert!(payloads(nested(depth).as_bytes()).1.unwrap().contains("nested more than 100 deep"));
+        }
     }
 }

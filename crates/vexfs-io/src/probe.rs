@@ -66,7 +66,8 @@ impl Content {
         match self {
             Content::Compressed => "; decompress it first, for instance `zcat FILE | … -`",
             Content::Pickle => "; save the array with numpy.save",
-            Content::Parquet | Content::Arrow => "; convert it with numpy.save",
+            Content::Parquet => "; it is read from a file, with the column of the vectors: FILE:COLUMN",
+            Content::Arrow => "; convert it with numpy.save",
             Content::Binary => "; if it is of a format without a magic, name it: --format fvecs, fbin, …",
             _ => "",
         }

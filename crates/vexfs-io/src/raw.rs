@@ -1,5 +1,6 @@
 //! Rows as a file stores them: what the readers of binary formats deliver, and what conversion and integers build on.
 
+use crate::beside::Beside;
 use crate::element::ElementType;
 use crate::error::IoError;
 
@@ -27,6 +28,16 @@ pub(crate) trait RawRows: Send {
     /// The input ends within a row or before the promised rows, or goes on behind them; it contradicts itself; errors of
     /// the system. Afterwards the rows are to be dropped.
     fn fill(&mut self, out: &mut [u8]) -> Result<usize, IoError>;
+
+    /// As [`RowSource::has_column`](crate::RowSource::has_column).
+    fn has_column(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// As [`RowSource::beside`](crate::RowSource::beside); where it is full, [`fill`](Self::fill) returns early.
+    fn beside(&mut self) -> Option<&mut Beside> {
+        None
+    }
 
     /// Length of a row in bytes.
     fn row_bytes(&self) -> usize {
@@ -57,6 +68,14 @@ impl RawRows for Box<dyn RawRows> {
 
     fn fill(&mut self, out: &mut [u8]) -> Result<usize, IoError> {
         (**self).fill(out)
+    }
+
+    fn has_column(&self, name: &str) -> bool {
+        (**self).has_column(name)
+    }
+
+    fn beside(&mut self) -> Option<&mut Beside> {
+        (**self).beside()
     }
 }
 

@@ -3,8 +3,10 @@
 use std::io::Read;
 use std::path::Path;
 
+use crate::beside::Beside;
 use crate::bigann::open_bin;
 use crate::converted::Converted;
+use crate::csv;
 use crate::element::{ElementType, TargetType};
 use crate::error::{IoError, Place, Problem};
 use crate::format::{Format, Plain};
@@ -12,10 +14,10 @@ use crate::hdf5::Hdf5Rows;
 use crate::input::{Bytes, Input};
 use crate::npy::ArrayReader;
 use crate::npz;
+use crate::parquet::ParquetRows;
 use crate::probe::Content;
 use crate::raw::{Axes, RawRows};
 use crate::read_at::ReadAt;
-use crate::text::TextVectors;
 use crate::vecs::VecsRows;
 
 /// The most elements per row that any reader accepts: far above every embedding model, and small enough that a row, which
@@ -56,6 +58,17 @@ pub trait RowSource: Send {
     /// The first unacceptable value by row and column, or line and column; the end of the input before the promised rows;
     /// errors of the system. `out` is empty then and the source is at its end.
     fn read_rows(&mut self, out: &mut Vec<u8>, max_rows: usize) -> Result<usize, IoError>;
+
+    /// Whether the input is a table with a column, or a member in its first row, of that name. Asked before the first slab.
+    fn has_column(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// What a table has beside its vectors, to be asked for before the first slab and taken after each; `None` where there are vectors
+    /// only.
+    fn beside(&mut self) -> Option<&mut Beside> {
+        None
+    }
 
     /// How many delivered rows fit in `bytes`; at least 1.
     fn rows_within(&self, bytes: usize) -> usize {
@@ -128,11 +141,8 @@ pub fn open_file(
 
 fn open_input(mut input: Input, options: &OpenOptions) -> Result<Box<dyn RowSource>, IoError> {
     let format = input.format(options.format)?;
-    if format == Format::Text {
-        input.refuse_part(format)?;
-        let name = input.name.clone();
-        let (stream, _) = input.into_stream()?;
-        return Ok(Box::new(TextVectors::from_stream(stream, &name, options)?));
+    if let Format::Text | Format::Csv = format {
+        return csv::open_text(input, format, options);
     }
     let rows = open_raw(input, format, Axes::Rows { single: options.single_vector }, options)?;
     Ok(Box::new(Converted::new(rows, options)))
@@ -172,7 +182,7 @@ pub(crate) fn open_raw(
     options: &OpenOptions,
 ) -> Result<Box<dyn RawRows>, IoError> {
     match format.plain() {
-        _ if format == Format::Text => {
+        _ if matches!(format, Format::Text | Format::Csv) => {
             let problem = Problem::Format { found: Content::Text, expected: "an array of numbers" };
             Err(IoError::new(input.name, Place::Whole, problem))
         }
@@ -187,6 +197,7 @@ pub(crate) fn open_raw(
         None if format == Format::Npz => {
             Ok(Box::new(npz::open(input, axes, options.takes_bf16(), options.memory)?))
         }
+        None if format == Format::Parquet => Ok(Box::new(ParquetRows::open(input, axes, options.memory)?)),
         None if format == Format::Hdf5 => Ok(Box::new(Hdf5Rows::open(input, axes, options.memory)?)),
         None => {
             input.refuse_part(format)?;

@@ -6,10 +6,20 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+#[path = "../../../fuzz/entries/csv.rs"]
+mod csv;
+#[path = "../../../fuzz/entries/hdf5.rs"]
+mod hdf5;
 #[path = "../../../fuzz/entries/npy.rs"]
 mod npy;
+#[path = "../../../fuzz/entries/npz.rs"]
+mod npz;
+#[path = "../../../fuzz/entries/parquet.rs"]
+mod parquet;
 #[path = "../../../fuzz/entries/plain.rs"]
 mod plain;
+#[path = "../../../fuzz/entries/read.rs"]
+mod read;
 #[path = "../../../fuzz/entries/text.rs"]
 mod text;
 
@@ -59,9 +69,13 @@ const SPICES: [&[u8]; 16] = [
 
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
     for _ in 0..=random.below(3) {
-        // Most of what matters is in the first 128 bytes: the header.
-        let end = if random.below(4) == 0 { bytes.len() } else { bytes.len().min(128) };
-        let at = random.below(end);
+        // Most of what matters is in the first 128 bytes, the header, or in the last 512, the footer.
+        let (start, end) = match random.below(8) {
+            0 | 1 => (0, bytes.len()),
+            2 | 3 => (bytes.len().saturating_sub(512), bytes.len()),
+            _ => (0, bytes.len().min(128)),
+        };
+        let at = start + random.below(end - start);
         let until = at + random.below((end - at).min(9));
         match random.below(6) {
             0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
@@ -113,4 +127,24 @@ fn no_bytes_break_the_readers_of_formats_without_a_magic() {
 #[test]
 fn no_bytes_break_the_text_readers() {
     run_all("text", text::run, 20_000);
+}
+
+#[test]
+fn no_bytes_break_the_reader_of_tables() {
+    run_all("csv", csv::run, 20_000);
+}
+
+#[test]
+fn no_bytes_break_the_reader_of_archives() {
+    run_all("npz", npz::run, 10_000);
+}
+
+#[test]
+fn no_bytes_break_the_parquet_reader() {
+    run_all("parquet", parquet::run, 20_000);
+}
+
+#[test]
+fn no_bytes_break_the_way_to_the_hdf5_library() {
+    run_all("hdf5", hdf5::run, 300);
 }

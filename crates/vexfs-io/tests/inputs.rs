@@ -28,7 +28,7 @@ fn each_way_not_to_be_a_vector_file_has_its_message() {
         (b"", "is empty; expected vectors"),
         (b"\x89HDF\r\n\x1a\n\0\0\0\0", "cannot open it: H5Fopen()"),
         (b"PK\x03\x04\x2d\0", "cannot read the archive: "),
-        (b"PAR1\x15\x04\x15", "looks like a Parquet file"),
+        (b"PAR1\x15\x04\x15", "is shorter than any Parquet file"),
         (b"\x1f\x8b\x08\0\0", "looks like a compressed file, expected vectors; decompress it first"),
         (b"\x80\x04\x95\x10\0", "looks like a Python pickle"),
         (b"\0\x01\x02", "looks like binary data of no known format"),

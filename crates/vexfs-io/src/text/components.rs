@@ -1,8 +1,6 @@
 //! The grammar of one vector in a text.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
+use super::object::Members;
 use crate::element::TargetType;
 use crate::error::{Problem, excerpt};
 use crate::source::MAX_DIM;
@@ -13,56 +11,67 @@ pub(super) const VECTOR: &str = "a vector: numbers, a JSON array, or a JSON obje
 const NUMBER: &str = "a number";
 
 /// The character (from 1) and the problem there.
-type Malformed = (u64, Problem);
+pub(crate) type Malformed = (u64, Problem);
 
 /// The components of one vector and where each stands.
 #[derive(Default)]
-pub(super) struct Components {
+pub(crate) struct Components {
     /// Little-endian f64 numbers.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Character of the line, from 1, at which each number begins.
-    pub(super) characters: Vec<u64>,
-}
-
-/// A JSON object; other keys may hold anything.
-#[derive(Deserialize)]
-struct Object<'a> {
-    #[serde(borrow)]
-    vector: &'a RawValue,
+    pub(crate) characters: Vec<u64>,
 }
 
 impl Components {
+    /// Removes all components.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.characters.clear();
+    }
+
+    /// Adds the component that `cell` spells, all of it.
+    pub(crate) fn push_cell(&mut self, cell: &str, target: TargetType) -> Result<(), Problem> {
+        let text = cell.trim();
+        let value = number(text.as_bytes(), target)
+            .ok_or_else(|| Problem::Text { found: format!("`{}`", excerpt(text)), expected: NUMBER })?;
+        self.push(value?, 1)
+    }
+
+    fn push(&mut self, value: f64, character: u64) -> Result<(), Problem> {
+        if self.characters.len() == MAX_DIM {
+            let found = "another component".to_owned();
+            return Err(Problem::Text { found, expected: "at most 1048576 components" });
+        }
+        self.characters.push(character);
+        self.bytes.extend(value.to_le_bytes());
+        Ok(())
+    }
+
     /// Number of components.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.characters.len()
     }
 
-    /// Replaces the components by those of `line`; there is at least one.
+    /// Replaces the components by those of `line`, the text of one vector; there is at least one.
     ///
     /// A number that f64 cannot hold is reported as one that `target` cannot hold.
-    pub(super) fn parse(&mut self, line: &str, target: TargetType) -> Result<(), Malformed> {
-        self.bytes.clear();
-        self.characters.clear();
-        if !line.trim_start().starts_with('{') {
+    pub(crate) fn parse(&mut self, line: &str, target: TargetType) -> Result<(), Malformed> {
+        if !is_object(line) {
             return self.parse_array(line, line, target);
         }
-        match serde_json::from_str::<Object<'_>>(line) {
-            Ok(object) => self.parse_array(line, object.vector.get(), target),
-            Err(error) => {
-                let message = error.to_string();
-                // The position is told by our own place.
-                let found = message.split(" at line ").next().unwrap_or_default();
-                let problem = Problem::Text {
-                    found: format!("a malformed JSON object ({})", excerpt(found)),
-                    expected: "{\"vector\": [0.1, 0.2]}",
-                };
-                Err((error.column().max(1) as u64, problem))
-            }
-        }
+        let members = Members::parse(line)?;
+        let vector = members.vector_name().and_then(|name| members.one(name));
+        self.parse_array(line, vector.map_err(|problem| (1, problem))?, target)
     }
 
     /// Parses `array`, a part of `line`: numbers with commas or white space between them, in brackets or not.
-    fn parse_array(&mut self, line: &str, array: &str, target: TargetType) -> Result<(), Malformed> {
+    pub(crate) fn parse_array(
+        &mut self,
+        line: &str,
+        array: &str,
+        target: TargetType,
+    ) -> Result<(), Malformed> {
+        self.clear();
         let mut scanner = Scanner {
             text: array.as_bytes(),
             at: 0,
@@ -76,15 +85,7 @@ impl Components {
             let token = scanner.token();
             let value = number(token, target).ok_or_else(|| scanner.found(NUMBER))?;
             let value = value.map_err(|problem| (character, problem))?;
-            if self.characters.len() == MAX_DIM {
-                let problem = Problem::Text {
-                    found: "another component".to_owned(),
-                    expected: "at most 1048576 components",
-                };
-                return Err((character, problem));
-            }
-            self.characters.push(character);
-            self.bytes.extend(value.to_le_bytes());
+            self.push(value, character).map_err(|problem| (character, problem))?;
             scanner.advance(token.len());
 
             scanner.skip_space();
@@ -102,6 +103,11 @@ impl Components {
             scanner.accept(b',');
         }
     }
+}
+
+/// Whether a line is an object rather than numbers.
+pub(super) fn is_object(line: &str) -> bool {
+    line.trim_start().starts_with('{')
 }
 
 /// Offset of `part` in `whole`, of which it is a slice.

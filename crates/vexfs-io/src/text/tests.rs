@@ -19,6 +19,7 @@ fn every_spelling_of_a_vector_is_read() {
         "[0.5, -2, 300.0]",
         " [.5 -2. +300] ",
         "{\"vector\": [0.5, -2, 300]}",
+        "{\"numbers\": [0.5, -2, 300], \"words\": [\"a\"], \"none\": []}",
         " {\"id\": \"{[\", \"payload\": {\"vector\": [1]}, \"vector\":[5e-1,-2.0,300], \"x\": null} ",
     ] {
         assert_eq!(f32_vector(text).unwrap(), [0.5, -2.0, 300.0], "{text}");
@@ -43,8 +44,9 @@ fn a_malformed_vector_is_refused_at_its_character() {
         ("[1, -inf]", "column 5: -infinity"),
         ("1 1e999", "column 3: 1e999 does not fit f32"),
         ("1 1e39", "column 3: 1e39 does not fit f32"),
-        ("{\"vector\": 1, \"vector\": 2}", "duplicate field `vector`"),
-        ("{\"vec\": [1]}", "missing field `vector`"),
+        ("{\"vector\": 1, \"vector\": 2}", "found two members `vector`"),
+        ("{\"a\": [1], \"b\": [2]}", "name the column of the vectors, as FILE:COLUMN; a, b"),
+        ("{\"a\": 1}", "name the column of the vectors"),
         ("{\"vector\": [1]", "malformed JSON object"),
         ("{\"é\": 0, \"vector\": [1, x]}", "malformed JSON object"),
         ("{\"é\": 0, \"vector\": [1, \"x\"]}", "column 24: found `\"x\"`, expected a number"),
