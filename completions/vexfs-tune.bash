@@ -23,7 +23,7 @@ _vexfs__tune() {
 
     case "${cmd}" in
         vexfs__tune)
-            opts="-d -c -L -U -l -f -n -q -v -h -V --device --offset --collection --label --uuid --list --delete-ids --compact --index --calibrate --undo --force --simd --dry-run --threads --memory --quiet --verbose --json --help --version"
+            opts="-d -c -L -U -l -f -n -q -v -h -V --device --offset --collection --grow --label --uuid --list --delete-ids --compact --defrag --index --calibrate --undo --force --simd --dry-run --threads --memory --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -46,6 +46,10 @@ _vexfs__tune() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grow)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

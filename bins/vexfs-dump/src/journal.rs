@@ -7,7 +7,7 @@ use vexfs_cli::clock::format_time;
 use vexfs_cli::output::json::Schema;
 use vexfs_fs::BlockSource;
 
-use crate::block_use::describe;
+use crate::block_use::BlockUses;
 use crate::dump::Dump;
 use walk::LoggedTxn;
 
@@ -74,16 +74,16 @@ pub(crate) fn show(dump: &mut Dump<'_>) -> anyhow::Result<()> {
         used_blocks: logged.iter().filter(|t| t.committed_ns.is_some()).map(|t| t.log_blocks).sum(),
         transactions: Vec::new(),
     };
+    let uses = BlockUses::of(&dump.volume);
     for txn in &logged {
-        let txn = TxnInfo::of(dump, txn);
+        let txn = TxnInfo::of(dump, &uses, txn);
         info.transactions.push(txn);
     }
     if dump.json { dump.document(SCHEMA, &info) } else { info.write_text(dump) }
 }
 
 impl TxnInfo {
-    fn of(dump: &mut Dump<'_>, logged: &LoggedTxn) -> Self {
-        let geometry = dump.volume.geometry();
+    fn of(dump: &mut Dump<'_>, uses: &BlockUses, logged: &LoggedTxn) -> Self {
         let mut images = Vec::new();
         for image in &logged.images {
             let intact = image.bytes.is_some();
@@ -94,7 +94,7 @@ impl TxnInfo {
                     logged.txn, image.home, image.at
                 ));
             }
-            let what = describe(&geometry, image.home, image.bytes.as_deref());
+            let what = uses.describe(image.home, image.bytes.as_deref());
             images.push(ImageInfo { home: image.home.get(), at: image.at.get(), what, intact });
         }
         Self {

@@ -16,8 +16,8 @@ use serde::Serialize;
 use vexfs_cli::output::json::Schema;
 use vexfs_format::codes::InodeKind;
 use vexfs_format::extent::SUMS_BASE;
-use vexfs_format::geometry::FixedUse;
 use vexfs_fs::BlockSource;
+use vexfs_fs::layout::{OwnUse, own_runs};
 
 use crate::dump::Dump;
 use crate::objects::{self, Object};
@@ -93,8 +93,8 @@ impl Survey {
             entries: fixed.map(entry).into(),
             areas: Vec::new(),
         };
-        for (run, purpose) in geometry.fixed_runs() {
-            let entry = if matches!(purpose, FixedUse::Journal) { JOURNAL } else { METADATA };
+        for (run, own) in own_runs(&dump.volume) {
+            let entry = if own == OwnUse::Journal { JOURNAL } else { METADATA };
             survey.add(run.start, run.len, entry, false);
         }
         let collections = largest_collections(&objects);

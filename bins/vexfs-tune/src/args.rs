@@ -1,5 +1,6 @@
 //! The flags of `vexfs-tune`.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueHint};
@@ -10,10 +11,10 @@ use vexfs_cli::{DeviceSpec, Usage};
 use vexfs_format::superblock::LABEL_MAX;
 use vexfs_fs::index::IndexRequest;
 
-/// Change a VexFS: label, UUID, the rows of its collections and their indexes
+/// Change a VexFS: its size, label and UUID, the rows of its collections and their indexes
 ///
-/// Does what the flags ask for on the filesystem on DEVICE, in this order: label and UUID, deletion, compaction, indexes as they are
-/// named, calibration.
+/// Does what the flags ask for on the filesystem on DEVICE, in this order: growth, label and UUID, deletion, compaction,
+/// defragmentation, indexes as they are named, calibration.
 /// Each step is durable when the next one begins, and happens wholly or not at all, whatever interrupts it.
 ///
 /// An index shortens searches in a collection. It is built from the vectors and can be dropped at any time; vectors that are added
@@ -47,6 +48,14 @@ pub struct Args {
     #[allow(missing_docs)] // the fragment says what it is
     pub collection: CollectionArgs,
 
+    /// Let the filesystem grow to SIZE, or to the size of its device
+    ///
+    /// After the partition, volume or image file has become longer. SIZE is that of the filesystem, with k, M, G and T as powers of
+    /// 1024; an image file that is shorter is made longer, without taking space for it. What is there stays where it is. A crash leaves the
+    /// old size or the new one. A filesystem can grow to four times the size that it was made with, a small one further.
+    #[arg(long, value_name = "SIZE", num_args = 0..=1)]
+    grow: Option<Option<OsString>>,
+
     /// Give the filesystem this label
     ///
     /// At most 64 bytes of UTF-8; an empty one takes the label away.
@@ -78,6 +87,14 @@ pub struct Args {
     #[arg(long)]
     pub compact: bool,
 
+    /// Write files and rows that lie in pieces anew in one
+    ///
+    /// Those of all collections, their indexes and the ordinary files; rows go into the vector zone while it has room. Each is
+    /// a step of its own, which a crash or an interruption leaves done or not begun; the same command goes on with the rest. What
+    /// does not fit into the free space in fewer pieces stays where it is.
+    #[arg(long)]
+    pub defrag: bool,
+
     /// add KIND, drop NAME, rebuild NAME, or extend NAME; may be given again
     ///
     /// 'add KIND[,name=NAME][,PARAMETER=VALUE...]' builds an index of the collection. Without a name it is called by its kind. 'drop
@@ -100,7 +117,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["collection", "label", "uuid", "list", "delete_ids", "compact", "index", "calibrate", "simd"]
+        conflicts_with_all = ["collection", "grow", "label", "uuid", "list", "delete_ids", "compact", "defrag", "index", "calibrate", "simd"]
     )]
     pub undo: Option<PathBuf>,
 
@@ -114,7 +131,7 @@ pub struct Args {
     #[arg(
         long,
         conflicts_with_all = [
-            "operand", "device", "label", "uuid", "list", "delete_ids", "compact", "index", "calibrate", "dry_run"
+            "operand", "device", "grow", "label", "uuid", "list", "delete_ids", "compact", "defrag", "index", "calibrate", "dry_run"
         ]
     )]
     pub simd: bool,
@@ -137,6 +154,15 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs)] // the fragment says what it is
     pub output: OutputArgs,
+}
+
+/// How far `--grow` goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrowTo {
+    /// As long as the device is.
+    Device,
+    /// This many bytes.
+    Bytes(u64),
 }
 
 /// The UUID that `-U` asks for.
@@ -176,11 +202,35 @@ impl Args {
     /// # Errors
     /// [`Usage`] if it is named twice.
     pub fn device(&self) -> anyhow::Result<DeviceArgs> {
-        let Some(operand) = &self.operand else { return Ok(self.device.clone()) };
+        let behind_grow = self.device_behind_grow().map(DeviceSpec::parse).transpose();
+        let behind_grow = behind_grow.map_err(|error| Usage::new(format!("--grow: {error}")))?;
+        let Some(operand) = self.operand.clone().or(behind_grow) else { return Ok(self.device.clone()) };
         if self.device.device.is_some() {
             return Err(Usage::new("the device is named twice, by -d and as DEVICE").into());
         }
-        Ok(DeviceArgs { device: Some(operand.clone()), ..self.device.clone() })
+        Ok(DeviceArgs { device: Some(operand), ..self.device.clone() })
+    }
+
+    /// How far the filesystem is to grow, if it is to.
+    ///
+    /// # Errors
+    /// [`Usage`] for a value that is no size, where the device is named besides.
+    pub fn grow(&self) -> Result<Option<GrowTo>, Usage> {
+        let Some(value) = &self.grow else { return Ok(None) };
+        let Some(value) = value.as_ref().filter(|_| self.device_behind_grow().is_none()) else {
+            return Ok(Some(GrowTo::Device));
+        };
+        let size =
+            parse_size(&value.to_string_lossy()).map_err(|error| Usage::new(format!("--grow: {error}")))?;
+        Ok(Some(GrowTo::Bytes(size)))
+    }
+
+    /// What stands behind `--grow`, where that is the device: no size, and no device is named besides.
+    fn device_behind_grow(&self) -> Option<&OsStr> {
+        let value = self.grow.as_ref()?.as_deref()?;
+        let is_size = value.to_str().is_some_and(|text| parse_size(text).is_ok());
+        let is_named = self.operand.is_some() || self.device.device.is_some();
+        (!is_size && !is_named).then_some(value)
     }
 
     /// What is to be done with indexes, in order.
@@ -195,9 +245,11 @@ impl Args {
     /// Whether anything is to be written.
     pub fn changes(&self) -> bool {
         let changes_rows = self.delete_ids.is_some() || self.compact;
-        self.label.is_some()
+        self.grow.is_some()
+            || self.label.is_some()
             || self.uuid.is_some()
             || changes_rows
+            || self.defrag
             || !self.index.is_empty()
             || self.calibrate
     }
@@ -269,6 +321,26 @@ mod tests {
         assert!(parse("/img -L x").expect("parsed").device().is_ok());
         assert!(parse("/img -d /other -L x").expect("parsed").device().is_err());
         assert!(parse("--simd /img").is_err());
+    }
+
+    #[test]
+    fn what_stands_behind_grow_is_a_size_or_the_device() {
+        let grow = |line: &str| {
+            let args = parse(line).expect(line);
+            (args.grow().expect(line), args.device().expect(line).device.map(|device| device.to_string()))
+        };
+        let image = Some("/img".to_owned());
+        let two = Some(GrowTo::Bytes(2 << 30));
+        assert_eq!(grow("--grow /img"), (Some(GrowTo::Device), image.clone()));
+        assert_eq!(grow("/img --grow"), (Some(GrowTo::Device), image.clone()));
+        assert_eq!(grow("--grow -d /img"), (Some(GrowTo::Device), image.clone()));
+        assert_eq!(grow("--grow 2G /img"), (two, image.clone()));
+        assert_eq!(grow("/img --grow 2G"), (two, image.clone()));
+        assert_eq!(grow("--grow 2G -d /img"), (two, image));
+        assert_eq!(grow("--grow 2G"), (two, None));
+        for line in ["/img --grow 2X", "-d /img --grow big"] {
+            assert!(parse(line).expect("parsed").grow().is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! `vexfs-tune`: changes a VexFS that exists.
 //!
-//! [`args`] is the command line, `run` the order of the work, `identity`, `delete`, `compact`, `indexes`, `simd` and `undo` the kinds of it. The
+//! [`args`] is the command line, `run` the order of the work, `grow`, `identity`, `delete`, `compact`, `defrag`, `indexes`, `simd` and `undo` the kinds of it. The
 //! rest of the workspace uses only [`args::Args`], for the man page and the completions.
 
 pub mod args;
 mod compact;
+mod defrag;
 mod delete;
+mod grow;
 mod identity;
 mod indexes;
 mod list;

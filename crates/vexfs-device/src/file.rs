@@ -153,6 +153,28 @@ impl FileDevice {
         }
     }
 
+    /// Makes an image file longer, to `len` bytes from where the device begins; they are zero and take no space. One that is as long
+    /// already stays as it is.
+    ///
+    /// # Durability
+    /// When it returns, the length survives a crash.
+    ///
+    /// # Errors
+    /// [`DeviceError::ReadOnly`] if it was opened for reading; [`DeviceError::OutOfRange`] for a block device, which has the
+    /// length it has; [`DeviceError::Open`] if the file cannot be as long.
+    pub fn extend(mut self, len: u64) -> Result<Self, DeviceError> {
+        if len <= self.len {
+            return Ok(self);
+        }
+        self.check_write(0, if self.kind == FileKind::Image { 0 } else { len })?;
+        let extend_error = |source| failed(&self.name, "extend", source);
+        let end = self.base.checked_add(len).ok_or_else(|| extend_error(Errno::EFBIG.into()))?;
+        self.file.set_len(end).map_err(extend_error)?;
+        self.file.sync_all().map_err(extend_error)?;
+        self.len = len;
+        Ok(self)
+    }
+
     /// What the device is to the system.
     pub fn kind(&self) -> FileKind {
         self.kind

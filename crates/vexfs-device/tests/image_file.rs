@@ -376,3 +376,26 @@ fn a_full_filesystem_is_told_from_other_failures() {
     device.zero(512 << 10, 512 << 10).expect("zero");
     device.remove_created().expect("remove");
 }
+
+#[test]
+fn an_image_becomes_longer_and_is_zero_behind_its_old_end() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("image");
+    let device = FileDevice::create(&path, 4096).expect("create");
+    device.write_at(0, &[7; 4096]).expect("write");
+    let device = device.extend(1 << 20).expect("extend");
+    assert_eq!(device.len(), 1 << 20);
+    let mut found = [1; 8192];
+    device.read_at(0, &mut found).expect("read");
+    assert!(found[..4096] == [7; 4096] && found[4096..] == [0; 4096]);
+    device.write_at((1 << 20) - 1, b"x").expect("the last byte");
+    let device = device.extend(5).expect("nothing to do");
+    assert_eq!((device.len(), fs::metadata(&path).expect("metadata").len()), (1 << 20, 1 << 20));
+    drop(device);
+    let window = FileDevice::open(&path, OpenOptions::read_write().offset(4096)).expect("open");
+    assert_eq!(window.extend(2 << 20).expect("extend").len(), 2 << 20);
+    assert_eq!(fs::metadata(&path).expect("metadata").len(), (2 << 20) + 4096);
+    let reader = FileDevice::open(&path, OpenOptions::read_only()).expect("open");
+    assert!(matches!(reader.extend(3 << 20), Err(DeviceError::ReadOnly { .. })));
+    assert_eq!(fs::metadata(&path).expect("metadata").len(), (2 << 20) + 4096);
+}

@@ -6,7 +6,9 @@
 
 mod plan;
 
-pub use plan::{DEFAULT_BYTES_PER_INODE, DEFAULT_INODE_SIZE, GeometryParams, MIN_BYTES, PlanError};
+pub use plan::{
+    DEFAULT_BYTES_PER_INODE, DEFAULT_INODE_SIZE, GeometryParams, MIN_BYTES, MIN_LAST_GROUP_FREE, PlanError,
+};
 
 use zerocopy::little_endian::{U32, U64};
 
@@ -213,7 +215,7 @@ impl Geometry {
     /// The groups of a flex group share one run at the start of its first group: all block bitmaps, all inode bitmaps,
     /// all tables. For a group that does not exist the numbers mean nothing.
     pub fn group_metadata(&self, group: GroupNo) -> (BlockNo, BlockNo, BlockNo) {
-        let first = GroupNo(group.get() >> self.flex_log2 << self.flex_log2);
+        let first = self.flex_first(group);
         let members = self.flex_members(first);
         let index = group.get() - first.get();
         let start = self.group_start(first).saturating_add(self.leading_blocks(first));
@@ -221,12 +223,18 @@ impl Geometry {
         (at(index), at(members + index), at(2 * members + index * self.inode_table_blocks()))
     }
 
-    fn flex_members(&self, first: GroupNo) -> u64 {
+    /// First group of the flex group that `group` belongs to.
+    pub fn flex_first(&self, group: GroupNo) -> GroupNo {
+        GroupNo(group.get() >> self.flex_log2 << self.flex_log2)
+    }
+
+    /// Groups that share the metadata run of `first`, the first of them.
+    pub fn flex_members(&self, first: GroupNo) -> u64 {
         self.groups.saturating_sub(first.get()).min(1 << self.flex_log2)
     }
 
     /// Blocks of superblock and descriptor copies at the start of a group.
-    fn leading_blocks(&self, group: GroupNo) -> u64 {
+    pub fn leading_blocks(&self, group: GroupNo) -> u64 {
         if group.get() == 0 || self.has_backup(group) { 1 + self.descriptor_blocks } else { 0 }
     }
 

@@ -94,6 +94,31 @@ impl Transaction<'_> {
         Ok(chosen)
     }
 
+    /// As [`Self::allocate`], but in one run wherever there is one, before the vector zone is used for a part.
+    ///
+    /// # Errors
+    /// As [`Self::allocate`].
+    pub(crate) fn allocate_together(&mut self, want: u64, purpose: BlockUse) -> Result<Vec<BlockRun>> {
+        let zone = self.geometry.zone;
+        let all = BlockRun { start: 0, len: self.geometry.blocks };
+        let before = BlockRun { start: 0, len: zone.start };
+        let after = BlockRun { start: zone.end(), len: self.geometry.blocks - zone.end() };
+        let outside = if zone.len == 0 { vec![all] } else { vec![before, after] };
+        let zone = vec![zone; usize::from(purpose == BlockUse::Vectors && zone.len > 0)];
+        if want > 0 && want <= self.available_blocks() {
+            for windows in [zone, outside] {
+                let found = self.find_runs(&windows, want)?;
+                if let [run] = found[..]
+                    && run.len == want
+                {
+                    self.mark(run, true)?;
+                    return Ok(found);
+                }
+            }
+        }
+        self.allocate(want, purpose)
+    }
+
     /// Allocates one metadata block.
     ///
     /// # Errors

@@ -198,6 +198,28 @@ pub enum FsError {
     /// The layout asked of mkfs is not possible.
     #[error(transparent)]
     Plan(#[from] vexfs_format::geometry::PlanError),
+    /// A filesystem was to become smaller.
+    #[error("{device} cannot become smaller: the filesystem has {have} bytes, {wanted} were asked for")]
+    CannotShrink {
+        /// The device as typed.
+        device: String,
+        /// Bytes of the filesystem.
+        have: u64,
+        /// Bytes asked for.
+        wanted: u64,
+    },
+    /// The descriptor table has no room for so many groups.
+    #[error(
+        "{device} cannot grow to {wanted} bytes: the table of its groups has room for {limit} bytes; a larger filesystem has to be made anew"
+    )]
+    GrowthLimit {
+        /// The device as typed.
+        device: String,
+        /// Bytes asked for.
+        wanted: u64,
+        /// Bytes of the largest filesystem that it can become.
+        limit: u64,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

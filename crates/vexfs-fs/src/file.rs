@@ -110,6 +110,18 @@ impl FileWriter {
         self.sums.reserve(txn, blocks, self.purpose)
     }
 
+    /// As [`Self::reserve`], with all of the bytes in one run if there is one. Returns the number of runs.
+    ///
+    /// # Errors
+    /// As [`Self::reserve`].
+    pub(crate) fn reserve_together(&mut self, txn: &mut Transaction<'_>, bytes: u64) -> Result<u64> {
+        let blocks = bytes.div_ceil(txn.block_size() as u64);
+        self.space.extend(txn.allocate_together(blocks, self.purpose)?);
+        let runs = self.space.len() as u64;
+        self.sums.reserve(txn, blocks, self.purpose)?;
+        Ok(runs)
+    }
+
     /// Appends `bytes`.
     ///
     /// # Errors

@@ -7,7 +7,8 @@
 //! # Reading order
 //! [`volume`] and [`probe`] open; [`txn`] changes; [`alloc`], [`inode`], [`extents`] and [`dir`] are the parts of a tree
 //! of objects; [`file`](mod@file) writes contents, [`view`] reads them; [`collection`] is the set of vectors, [`index`] what
-//! shortens a search in it; [`search`] finds neighbours; [`check`] verifies everything; [`mkfs`] makes a filesystem.
+//! shortens a search in it; [`search`] finds neighbours; [`check`] verifies everything; [`mkfs`] makes a filesystem,
+//! [`grow`] makes it larger, [`defrag`] brings together what lies in pieces.
 //!
 //! # Example
 //! ```
@@ -25,13 +26,16 @@
 pub mod alloc;
 pub mod check;
 pub mod collection;
+pub mod defrag;
 pub mod dir;
 pub mod error;
 pub mod extents;
 pub mod file;
+pub mod grow;
 mod identity;
 pub mod index;
 pub mod inode;
+pub mod layout;
 pub mod mkfs;
 pub mod path;
 pub mod probe;

@@ -31,7 +31,7 @@ const RESERVED_SHARE: u64 = 100;
 /// Bytes discarded between two looks at whether to go on: a device that is slow at it takes about a second.
 const DISCARD_STEP: u64 = 2 << 30;
 /// What a deletion on a full volume may need: the bitmap of ten billion rows with its checksum blocks is far less.
-const MAX_RESERVED_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_RESERVED_BYTES: u64 = 64 << 20;
 
 /// The default collection.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@ const DESCRIPTOR_GROWTH: u64 = 4;
 /// Least number of inodes: the reserved ones and a few to use.
 const MIN_INODES: u64 = 16;
 /// A last group with fewer free blocks than this is not worth its metadata and is left off.
-const MIN_LAST_GROUP_FREE: u64 = 16;
+pub const MIN_LAST_GROUP_FREE: u64 = 16;
 
 /// What mkfs is asked for.
 #[derive(Clone, Debug)]

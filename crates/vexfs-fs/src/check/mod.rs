@@ -42,6 +42,7 @@ mod pass3;
 mod pass4;
 mod pass5;
 mod paths;
+mod places;
 mod problem;
 pub mod quick;
 mod reader;

@@ -1,13 +1,15 @@
 //! The group descriptors, their copies, and that the filesystem's own blocks do not overlap.
 
-use vexfs_format::geometry::{BlockRun, FixedUse, Geometry};
+use vexfs_format::geometry::{BlockRun, Geometry};
 use vexfs_format::group_desc::GroupDesc;
 use vexfs_format::{BlockNo, GroupNo};
 
 use super::super::context::{Context, GroupInfo};
+use super::super::places;
 use super::super::problem::Problem;
 use super::super::table;
 use crate::error::Result;
+use crate::layout::{self, OwnUse};
 use crate::source::BlockSource;
 
 pub(super) fn run(ctx: &mut Context<'_>) -> Result<()> {
@@ -22,7 +24,7 @@ pub(super) fn run(ctx: &mut Context<'_>) -> Result<()> {
     check_copies(ctx)
 }
 
-/// Reads all descriptors. For one that is damaged the layout says where bitmaps and table are.
+/// Reads all descriptors. For one that is damaged a copy says where bitmaps and table are, or the layout.
 fn read_table(ctx: &mut Context<'_>) -> Result<()> {
     let per_block = (ctx.volume.block_size() / GroupDesc::SIZE) as u64;
     let table = ctx.volume.superblock().descriptor_table.get();
@@ -48,59 +50,38 @@ fn read_table(ctx: &mut Context<'_>) -> Result<()> {
                 None
             }
         };
-        let places = ctx.geometry.group_metadata(group);
-        let (block_bitmap, inode_bitmap, inode_table) = match &desc {
-            Some(desc) => (desc.block_bitmap.get(), desc.inode_bitmap.get(), desc.inode_table.get()),
-            None => (places.0.get(), places.1.get(), places.2.get()),
+        let [block_bitmap, inode_bitmap, inode_table] = match &desc {
+            Some(desc) => places::said_by(desc),
+            None => places::likely(ctx, group, None),
         };
         ctx.groups.push(GroupInfo { desc, block_bitmap, inode_bitmap, inode_table });
     }
     Ok(())
 }
 
-/// What a run of the filesystem's own blocks is.
+/// What a run of blocks is kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
-    Fixed(FixedUse),
-    BlockBitmap(u64),
-    InodeBitmap(u64),
-    InodeTable(u64),
+    Own(OwnUse),
     Zone,
 }
 
 impl std::fmt::Display for What {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Fixed(FixedUse::Superblock) => f.write_str("a superblock"),
-            Self::Fixed(FixedUse::Descriptors) => f.write_str("a table of group descriptors"),
-            Self::Fixed(FixedUse::Journal) => f.write_str("the journal"),
-            Self::Fixed(FixedUse::Tail) => f.write_str("the tail of the filesystem"),
-            Self::Fixed(FixedUse::Head) => f.write_str("the head of the filesystem"),
-            Self::Fixed(FixedUse::GroupMetadata) => f.write_str("bitmaps and inode tables"),
-            Self::BlockBitmap(group) => write!(f, "the block bitmap of group {group}"),
-            Self::InodeBitmap(group) => write!(f, "the inode bitmap of group {group}"),
-            Self::InodeTable(group) => write!(f, "the inode table of group {group}"),
+            Self::Own(own) => own.fmt(f),
             Self::Zone => f.write_str("the vector zone"),
         }
     }
 }
 
-/// The filesystem's own runs, in order; without the head, which others lie in.
+/// The filesystem's own runs and the vector zone, in order; without the head, which others lie in.
 fn own_runs(ctx: &Context<'_>) -> Vec<(BlockRun, What)> {
     // A device that is too short has fewer groups than its superblock says.
     let present = Geometry { groups: ctx.groups.len() as u64, ..ctx.geometry.clone() };
-    let is_kept = |what: &FixedUse| !matches!(what, FixedUse::Head | FixedUse::GroupMetadata);
-    let mut runs: Vec<(BlockRun, What)> = present
-        .fixed_runs()
-        .filter(|(_, what)| is_kept(what))
-        .map(|(run, what)| (run, What::Fixed(what)))
-        .collect();
-    let table_blocks = ctx.geometry.inode_table_blocks();
-    for (group, info) in (0..).zip(&ctx.groups) {
-        runs.push((BlockRun { start: info.block_bitmap, len: 1 }, What::BlockBitmap(group)));
-        runs.push((BlockRun { start: info.inode_bitmap, len: 1 }, What::InodeBitmap(group)));
-        runs.push((BlockRun { start: info.inode_table, len: table_blocks }, What::InodeTable(group)));
-    }
+    let places = ctx.groups.iter().map(|info| [info.block_bitmap, info.inode_bitmap, info.inode_table]);
+    let own = layout::runs_of(&present, places).into_iter().filter(|(_, own)| *own != OwnUse::Head);
+    let mut runs: Vec<(BlockRun, What)> = own.map(|(run, own)| (run, What::Own(own))).collect();
     runs.push((ctx.geometry.zone, What::Zone));
     runs.retain(|(run, _)| run.len > 0);
     runs.sort_unstable_by_key(|(run, _)| (run.start, run.len));

@@ -8,6 +8,7 @@ use vexfs_format::{BlockNo, GroupNo, InodeNo};
 use zerocopy::little_endian::{U32, U64};
 
 use super::super::context::Context;
+use super::super::places;
 use super::super::problem::Fix;
 use super::super::table;
 use super::batch;
@@ -16,7 +17,7 @@ use crate::inode::descriptor_place;
 use crate::source::BlockSource;
 use crate::txn::transaction::Transaction;
 
-/// Puts bitmaps and tables back where the layout says, in descriptors that are sound and lead elsewhere although a copy does not, or
+/// Puts bitmaps and tables back where the layout or a copy says, in descriptors that are sound and lead elsewhere although a copy does not, or
 /// to where something else is. Returns whether one was changed.
 ///
 /// This comes before the inode tables are read: from the wrong place nothing but damage would be read.
@@ -30,16 +31,13 @@ pub(super) fn repair_places(ctx: &mut Context<'_>) -> Result<bool> {
     let mut moved: Vec<(GroupNo, GroupDesc)> = Vec::new();
     for (group, info) in ctx.group_ids().zip(ctx.groups.clone()) {
         let Some(mut desc) = info.desc else { continue };
-        let (block_bitmap, inode_bitmap, inode_table) = ctx.geometry.group_metadata(group);
-        let is_in_place = info.block_bitmap == block_bitmap.get()
-            && info.inode_bitmap == inode_bitmap.get()
-            && info.inode_table == inode_table.get();
-        if is_in_place || (overlaps.is_empty() && !copy_is_in_place(ctx, group)) {
+        let right = places::likely(ctx, group, Some(&desc));
+        let is_in_place = right == places::said_by(&desc);
+        if is_in_place || (overlaps.is_empty() && !places::is_copied(ctx, group, &right)) {
             continue;
         }
-        desc.block_bitmap = U64::new(block_bitmap.get());
-        desc.inode_bitmap = U64::new(inode_bitmap.get());
-        desc.inode_table = U64::new(inode_table.get());
+        let [block_bitmap, inode_bitmap, inode_table] = right.map(U64::new);
+        (desc.block_bitmap, desc.inode_bitmap, desc.inode_table) = (block_bitmap, inode_bitmap, inode_table);
         moved.push((group, desc));
     }
     if moved.is_empty() {
@@ -53,23 +51,6 @@ pub(super) fn repair_places(ctx: &mut Context<'_>) -> Result<bool> {
         Ok(())
     })?;
     Ok(true)
-}
-
-/// Whether a copy of the descriptor of `group` is sound and leads where the layout says.
-fn copy_is_in_place(ctx: &Context<'_>, group: GroupNo) -> bool {
-    let per_block = (ctx.volume.block_size() / GroupDesc::SIZE) as u64;
-    let (index, slot) = (group.get() / per_block, (group.get() % per_block) as usize);
-    let (block_bitmap, inode_bitmap, inode_table) = ctx.geometry.group_metadata(group);
-    ctx.geometry.backups().into_iter().filter(|&backup| backup != ctx.geometry.tail_backup()).any(|backup| {
-        let Ok(bytes) = ctx.read_block(backup.get() + 1 + index) else { return false };
-        GroupDesc::decode(&bytes[slot * GroupDesc::SIZE..], group, ctx.volume.superblock()).is_ok_and(
-            |copy| {
-                copy.block_bitmap.get() == block_bitmap.get()
-                    && copy.inode_bitmap.get() == inode_bitmap.get()
-                    && copy.inode_table.get() == inode_table.get()
-            },
-        )
-    })
 }
 
 /// A group that is made anew.
