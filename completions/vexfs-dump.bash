@@ -23,7 +23,7 @@ _vexfs__dump() {
 
     case "${cmd}" in
         vexfs__dump)
-            opts="-d -c -b -R -o -q -v -h -V --device --offset --collection --superblock --recursive --output --prometheus --ids --quiet --verbose --json --help --version"
+            opts="-d -c -b -R -o -q -v -h -V --device --offset --collection --superblock --recursive --output --scramble --prometheus --ids --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -383,6 +383,8 @@ fn health_counts_what_there_is_in_three_forms() {
     assert_eq!((&with_ids["path"], &with_ids["live_rows"]), (&Value::from("/with-ids"), &Value::from(8)));
     assert_eq!(with_ids["deleted_share"], Value::from(0.2));
 
+    assert_eq!(health["indexes"], Value::Array(Vec::new()));
+
     let text = dump(&image).arg("health").finish().expect(0);
     assert!(text.text().contains("/with-ids: 8 vectors, 2 deleted (20.0 %)"), "{}", text.text());
 
@@ -400,6 +402,36 @@ fn health_counts_what_there_is_in_three_forms() {
     }
     assert!(gauges >= 15, "{}", prometheus.text());
     assert!(prometheus.text().contains("collection=\"/with-ids\"} 8\n"), "{}", prometheus.text());
+}
+
+#[test]
+fn health_tells_what_indexes_cover_and_find() {
+    let scratch = Scratch::new();
+    let image = scratch.path("i.img");
+    Tool::MKFS.run().args(["-q", "-V", "-D", "4"]).arg(&image).arg("16M").finish().expect(0);
+    let rows: Vec<f32> = (0..400 * 4).map(|n| ((n * 7919) % 1000) as f32).collect();
+    let rows = scratch.npy("rows.npy", 4, &rows);
+    let import = || Tool::IMPORT.run().arg("-q").arg("-d").arg(&image).arg(&rows);
+    import().args(["--index", "hnsw"]).finish().expect(0);
+    import().finish().expect(0);
+    let health = document(&image, &["health"], "vexfs-dump-health");
+    let index = &health["indexes"][0];
+    assert_eq!((&index["name"], &index["usable"]), (&Value::from("hnsw"), &Value::Bool(true)));
+    assert_eq!(index["covered_share"], Value::from(0.5));
+    assert!(index["recall_at_10"].as_f64() > Some(0.9), "{index}");
+    let text = dump(&image).arg("health").finish().expect(0);
+    assert!(
+        text.text().contains("/vectors hnsw (hnsw): covers 50.0 % of the rows, recall@10 up to"),
+        "{}",
+        text.text()
+    );
+    let prometheus = dump(&image).args(["health", "--prometheus"]).finish().expect(0);
+    for sample in
+        ["vexfs_index_covered_ratio{", "vexfs_index_recall_at_10{", "vexfs_collection_deleted_ratio{"]
+    {
+        assert!(prometheus.text().contains(sample), "{}", prometheus.text());
+    }
+    assert!(prometheus.text().contains("index=\"hnsw\"} 0.5\n"), "{}", prometheus.text());
 }
 
 #[test]

@@ -33,6 +33,8 @@ use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs};
   get ID            vector with the id or key ID, of the collection -c
   export            vectors of the collection -c, to the file -o
   map               what lies where, to the file -o or as text
+  image FILE        metadata image for a bug report, without the data
+  diff OTHER        what is different on the device or image file OTHER
   health            figures to watch; --prometheus: in its form
   udev              properties for udev"
 )]
@@ -64,6 +66,14 @@ pub struct Args {
     /// .h5 holds every type but bf16, as the dataset vectors, and .jsonl every type, both with the ids or keys. A file that exists is replaced when all rows are written.
     #[arg(short = 'o', long = "output", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output_file: Option<PathBuf>,
+
+    /// For image: replace names, keys and the label by others of the same length
+    ///
+    /// Without this flag the image keeps them. In any case it has no vectors, no contents of files and no payload: they read as
+    /// zeros, files and rows of zeros with checksums that fit, payload as empty objects. Of an index only what it says of itself is
+    /// kept, so that it cannot be searched. All else lies where it lay, and every reading tool opens the image.
+    #[arg(long)]
+    pub scramble: bool,
 
     /// For health: the text format of Prometheus, for a textfile collector
     #[arg(long)]

@@ -13,6 +13,7 @@ use vexfs_fs::BlockSource;
 
 use crate::collections::{self, CollectionInfo};
 use crate::dump::Dump;
+use crate::indexes::{IndexInfo, SHOWN_K};
 use crate::objects;
 
 const SCHEMA: Schema = Schema::new("vexfs-dump-health", 1);
@@ -43,6 +44,7 @@ struct Health {
     /// Objects whose data lies in more than one piece.
     fragmented_objects: u64,
     collections: Vec<CollectionHealth>,
+    indexes: Vec<IndexHealth>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,9 +58,28 @@ struct CollectionHealth {
     row_extents: usize,
 }
 
+#[derive(Debug, Serialize)]
+struct IndexHealth {
+    collection: String,
+    name: String,
+    kind: Option<&'static str>,
+    /// Whether searches can go by it.
+    usable: bool,
+    bytes: u64,
+    /// Share of the rows that it covers, 0 to 1; the others are compared one by one.
+    covered_share: f64,
+    /// Most recall@10 that its calibration measured; `null` if it has none.
+    recall_at_10: Option<f64>,
+}
+
 impl Health {
     fn gather(dump: &mut Dump<'_>) -> anyhow::Result<Self> {
-        let collections = collections::gather(dump)?.iter().map(CollectionHealth::of).collect();
+        let found = collections::gather(dump)?;
+        let collections = found.iter().map(CollectionHealth::of).collect();
+        let of_collection = |info: &CollectionInfo| {
+            info.indexes.iter().map(|index| IndexHealth::of(index, info.rows)).collect::<Vec<_>>()
+        };
+        let indexes = found.iter().flat_map(of_collection).collect();
         let objects = objects::gather(dump)?;
         let pieces: Vec<u64> = objects.iter().map(objects::Object::pieces).filter(|&n| n > 0).collect();
         let superblock = dump.volume.superblock();
@@ -83,6 +104,7 @@ impl Health {
             pieces: pieces.iter().sum(),
             fragmented_objects: pieces.iter().filter(|&&n| n > 1).count() as u64,
             collections,
+            indexes,
         })
     }
 
@@ -129,6 +151,24 @@ impl Health {
                 ),
             ));
         }
+        for index in &self.indexes {
+            let recall = match index.recall_at_10 {
+                Some(recall) => format!("recall@{SHOWN_K} up to {recall:.3}"),
+                None => "not calibrated".to_owned(),
+            };
+            fields.push((
+                "Index",
+                format!(
+                    "{} {} ({}): {}covers {:.1} % of the rows, {recall}, {}",
+                    index.collection,
+                    index.name,
+                    index.kind.unwrap_or("?"),
+                    if index.usable { "" } else { "cannot be used, " },
+                    100.0 * index.covered_share,
+                    format_size(index.bytes),
+                ),
+            ));
+        }
         dump.fields(&fields)
     }
 
@@ -152,7 +192,11 @@ impl Health {
             ("checked_timestamp_seconds", "When it was last checked, 0 if never", seconds(self.checked_ns)),
             ("size_bytes", "Size of the filesystem", self.bytes as f64),
             ("free_bytes", "Free space", self.free_bytes as f64),
-            ("reserved_bytes", "Space that is reserved for root", self.reserved_bytes as f64),
+            (
+                "reserved_bytes",
+                "Free space that is kept for checks, deletions and compaction",
+                self.reserved_bytes as f64,
+            ),
             ("inodes", "Number of inodes", self.inodes as f64),
             ("free_inodes", "Number of free inodes", self.free_inodes as f64),
             ("objects", "Objects that have data", self.objects as f64),
@@ -162,15 +206,31 @@ impl Health {
             metric(&mut text, name, help, [(volume.clone(), value)]);
         }
         type Figure = (&'static str, &'static str, fn(&CollectionHealth) -> f64);
-        let figures: [Figure; 4] = [
+        let figures: [Figure; 5] = [
             ("collection_rows", "Rows of the collection, deleted ones included", |c| c.rows as f64),
             ("collection_live_rows", "Rows that are not deleted", |c| c.live_rows as f64),
+            ("collection_deleted_ratio", "Share of the rows that are deleted", |c| c.deleted_share),
             ("collection_bytes", "Bytes of the collection on the device", |c| c.bytes as f64),
             ("collection_row_extents", "Extents in which its rows lie", |c| c.row_extents as f64),
         ];
         for (name, help, value) in figures {
             let samples = self.collections.iter().map(|collection| {
                 (format!("{volume},collection=\"{}\"", escaped(&collection.path)), value(collection))
+            });
+            metric(&mut text, name, help, samples);
+        }
+        type IndexFigure = (&'static str, &'static str, fn(&IndexHealth) -> Option<f64>);
+        let figures: [IndexFigure; 4] = [
+            ("index_usable", "1 if searches can go by the index", |i| Some(f64::from(u8::from(i.usable)))),
+            ("index_bytes", "Bytes of its images", |i| Some(i.bytes as f64)),
+            ("index_covered_ratio", "Share of the rows that it covers", |i| Some(i.covered_share)),
+            ("index_recall_at_10", "Most recall@10 that its calibration measured", |i| i.recall_at_10),
+        ];
+        for (name, help, value) in figures {
+            let samples = self.indexes.iter().filter_map(|index| {
+                let (collection, name) = (escaped(&index.collection), escaped(&index.name));
+                let labels = format!("{volume},collection=\"{collection}\",index=\"{name}\"");
+                value(index).map(|value| (labels, value))
             });
             metric(&mut text, name, help, samples);
         }
@@ -188,6 +248,21 @@ impl CollectionHealth {
             deleted_share: deleted as f64 / info.rows.max(1) as f64,
             bytes: info.bytes,
             row_extents: info.row_extents,
+        }
+    }
+}
+
+impl IndexHealth {
+    fn of(info: &IndexInfo, rows: u64) -> Self {
+        let covered = rows.saturating_sub(info.uncovered);
+        Self {
+            collection: info.collection.clone(),
+            name: info.name.clone(),
+            kind: info.kind,
+            usable: info.problem.is_none(),
+            bytes: info.bytes,
+            covered_share: if rows == 0 { 1.0 } else { covered as f64 / rows as f64 },
+            recall_at_10: info.most_recall(),
         }
     }
 }

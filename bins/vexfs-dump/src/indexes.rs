@@ -13,25 +13,25 @@ use crate::dump::Dump;
 
 const SCHEMA: Schema = Schema::new("vexfs-dump-indexes", 1);
 /// Neighbours whose recall the table shows, if it was measured for so many.
-const SHOWN_K: u32 = 10;
+pub(crate) const SHOWN_K: u32 = 10;
 
 /// One index.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct IndexInfo {
-    collection: String,
-    name: String,
-    kind: Option<&'static str>,
+    pub(crate) collection: String,
+    pub(crate) name: String,
+    pub(crate) kind: Option<&'static str>,
     /// Kind and parameters as they were asked for.
     spec: Option<String>,
     parts: Vec<PartInfo>,
     /// Bytes of all images.
     pub(crate) bytes: u64,
     /// Rows of the collection that no part covers.
-    uncovered: u64,
+    pub(crate) uncovered: u64,
     calibration: Option<CalibrationInfo>,
     /// Why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
+    pub(crate) problem: Option<String>,
 }
 
 /// One image.
@@ -139,12 +139,21 @@ impl IndexInfo {
 
     /// The least and the most recall that was measured.
     fn recall(&self) -> String {
+        let least = self.recalls().reduce(f64::min);
+        least
+            .zip(self.most_recall())
+            .map_or("-".to_owned(), |(least, most)| format!("{least:.3} to {most:.3}"))
+    }
+
+    /// The most recall@[`SHOWN_K`] that was measured.
+    pub(crate) fn most_recall(&self) -> Option<f64> {
+        self.recalls().reduce(f64::max)
+    }
+
+    fn recalls(&self) -> impl Iterator<Item = f64> + '_ {
         let curves = self.calibration.iter().flat_map(|calibration| &calibration.curves);
         let points = curves.filter(|curve| curve.k == SHOWN_K).flat_map(|curve| &curve.points);
-        let recalls: Vec<f64> = points.map(|point| point.recall).collect();
-        let least = recalls.iter().copied().reduce(f64::min);
-        let most = recalls.iter().copied().reduce(f64::max);
-        least.zip(most).map_or("-".to_owned(), |(least, most)| format!("{least:.3} to {most:.3}"))
+        points.map(|point| point.recall)
     }
 }
 

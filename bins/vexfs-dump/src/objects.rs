@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use vexfs_format::InodeNo;
 use vexfs_format::inode::Inode;
 use vexfs_fs::extents::ExtentMap;
-use vexfs_fs::{BlockSource, dir, inode};
+use vexfs_fs::{BlockSource, defrag, dir, inode};
 
 use crate::dump::Dump;
 
@@ -20,7 +20,7 @@ pub(crate) struct Object {
 impl Object {
     /// Pieces its data lies in; 0 without data.
     pub(crate) fn pieces(&self) -> u64 {
-        self.map.range(0, self.map.data_end()).count() as u64
+        defrag::pieces(&self.map)
     }
 }
 

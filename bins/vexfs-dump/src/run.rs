@@ -13,7 +13,7 @@ use crate::dump::Dump;
 use crate::groups::{self, GroupInfo};
 use crate::superblock::{self, SuperInfo};
 use crate::what::{Target, What};
-use crate::{cat, export, extents, health, indexes, inode, journal, list, map, udev, vector};
+use crate::{cat, diff, export, extents, health, image, indexes, inode, journal, list, map, udev, vector};
 
 const SUMMARY: Schema = Schema::new("vexfs-dump", 1);
 
@@ -48,7 +48,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         What::Get(id) => vector::show(&mut dump, args.collection.name(), id)?,
         What::Map(file) => map::show(&mut dump, file.as_deref())?,
         What::Health { prometheus } => health::show(&mut dump, *prometheus)?,
+        What::Diff(other) => diff::show(&mut dump, other)?,
         What::Udev => udev::show(&mut dump)?,
+        What::Image { file, scramble } => image::run(&mut dump, file, *scramble)?,
         What::Export { file, format, ids } => {
             export::run(&mut dump, args.collection.name(), (file, *format), ids.as_deref())?;
         }
@@ -58,7 +60,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
 
 /// Superblock, groups, collections and their indexes, as dumpe2fs prints the first two.
 fn summary(dump: &mut Dump<'_>) -> anyhow::Result<()> {
-    let info = SuperInfo::of(dump);
+    let info = SuperInfo::of(&dump.volume);
     let groups = groups::gather(dump)?;
     let collections = collections::gather(dump)?;
     if dump.json {

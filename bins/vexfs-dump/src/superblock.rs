@@ -7,7 +7,7 @@ use vexfs_cli::output::json::Schema;
 use vexfs_cli::size::format_size;
 use vexfs_format::BlockNo;
 use vexfs_format::superblock::{STATE_ERRORS, Superblock};
-use vexfs_fs::BlockSource;
+use vexfs_fs::{BlockSource, Volume};
 
 use crate::dump::Dump;
 
@@ -65,18 +65,18 @@ pub(crate) struct SuperInfo {
 }
 
 impl SuperInfo {
-    pub(crate) fn of(dump: &Dump<'_>) -> Self {
-        let sb: &Superblock = dump.volume.superblock();
-        let geometry = dump.volume.geometry();
+    pub(crate) fn of(volume: &Volume) -> Self {
+        let sb: &Superblock = volume.superblock();
+        let geometry = volume.geometry();
         let creator = String::from_utf8_lossy(&sb.creator);
         Self {
-            device: dump.device_name(),
+            device: volume.device().name().to_owned(),
             block: sb.self_block.get(),
             uuid: Uuid::from_bytes(sb.uuid).to_string(),
             label: sb.label(),
             format_version: sb.format_version.get(),
             features: sb.features().names(),
-            clean: !dump.volume.is_unclean(),
+            clean: !volume.is_unclean(),
             errors: sb.state.get() & STATE_ERRORS != 0,
             error_count: sb.error_count.get(),
             error_block: sb.error_block.get(),
@@ -181,6 +181,6 @@ impl SuperInfo {
 
 /// Prints the superblock.
 pub(crate) fn show(dump: &mut Dump<'_>) -> anyhow::Result<()> {
-    let info = SuperInfo::of(dump);
+    let info = SuperInfo::of(&dump.volume);
     if dump.json { dump.document(SCHEMA, &info) } else { info.write_text(dump) }
 }

@@ -47,8 +47,17 @@ pub enum What {
         /// Whether they are written for Prometheus.
         prometheus: bool,
     },
+    /// What is different on another volume.
+    Diff(DeviceSpec),
     /// What udev calls the filesystem.
     Udev,
+    /// A metadata image.
+    Image {
+        /// The file it goes to.
+        file: PathBuf,
+        /// Whether names are hidden.
+        scramble: bool,
+    },
     /// The vectors of the collection.
     Export {
         /// The file they go to.
@@ -85,6 +94,8 @@ const WORDS: &[&str] = &[
     "map",
     "health",
     "udev",
+    "image",
+    "diff",
 ];
 
 impl Target {
@@ -141,6 +152,10 @@ fn what(operands: &[OsString], args: &Args) -> Result<What, Usage> {
         "udev" => none(What::Udev)?,
         "health" => none(What::Health { prometheus: args.prometheus })?,
         "map" => none(What::Map(map_file(args)?))?,
+        "image" => What::Image { file: one("FILE")?.into(), scramble: args.scramble },
+        "diff" => {
+            What::Diff(DeviceSpec::parse(one("OTHER")?).map_err(|error| Usage::new(error.to_string()))?)
+        }
         "inode" => What::Inode(inode_number(one("N")?)?),
         "extents" => What::Extents(one("PATH")?.into()),
         "stat" => What::Stat(one("PATH")?.into()),
@@ -179,6 +194,9 @@ fn flags_fit(what: What, word: &str, args: &Args) -> Result<What, Usage> {
     }
     if args.prometheus && !matches!(what, What::Health { .. }) {
         return Err(Usage::new(format!("--prometheus is for 'health', not for {word}")));
+    }
+    if args.scramble && !matches!(what, What::Image { .. }) {
+        return Err(Usage::new(format!("--scramble is for 'image', not for {word}")));
     }
     if args.output.json && (args.prometheus || matches!(what, What::Map(Some(_)))) {
         return Err(Usage::new("one form of the result: --json, or the other"));
@@ -236,9 +254,13 @@ mod tests {
         assert_eq!(what_of("/img export -c items -o x.npy --ids x.ids"), export);
         assert_eq!(what_of("/img map -o x.svg"), What::Map(Some("x.svg".into())));
         assert_eq!(what_of("/img health --prometheus"), What::Health { prometheus: true });
+        assert_eq!(
+            what_of("/img image x.img --scramble"),
+            What::Image { file: "x.img".into(), scramble: true }
+        );
         for word in WORDS {
             let argument = match *word {
-                "inode" | "extents" | "stat" | "cat" | "get" => " 1",
+                "inode" | "extents" | "stat" | "cat" | "get" | "image" | "diff" => " 1",
                 "export" => " -o x.npy",
                 _ => "",
             };
@@ -265,6 +287,8 @@ mod tests {
             "/img super --ids x.ids",
             "/img cat /a --json",
             "/img super -R",
+            "/img image",
+            "/img super --scramble",
             "/img -o x.npy",
             "-d /img /other super",
         ] {

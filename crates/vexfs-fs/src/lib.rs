@@ -8,7 +8,8 @@
 //! [`volume`] and [`probe`] open; [`txn`] changes; [`alloc`], [`inode`], [`extents`] and [`dir`] are the parts of a tree
 //! of objects; [`file`](mod@file) writes contents, [`view`] reads them; [`collection`] is the set of vectors, [`index`] what
 //! shortens a search in it; [`search`] finds neighbours; [`check`] verifies everything; [`mkfs`] makes a filesystem,
-//! [`grow`] makes it larger, [`defrag`] brings together what lies in pieces.
+//! [`grow`] makes it larger, [`defrag`] brings together what lies in pieces,
+//! [`image`] copies the metadata.
 //!
 //! # Example
 //! ```
@@ -33,6 +34,7 @@ pub mod extents;
 pub mod file;
 pub mod grow;
 mod identity;
+pub mod image;
 pub mod index;
 pub mod inode;
 pub mod layout;

@@ -16,18 +16,18 @@ use super::context::reason;
 
 /// What was found of an object's extents.
 #[derive(Debug, Default)]
-pub(super) struct Extents {
+pub(crate) struct Extents {
     /// Extents in logical order.
-    pub(super) runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
     /// Blocks of the sound tree nodes.
-    pub(super) nodes: Vec<u64>,
+    pub(crate) nodes: Vec<u64>,
     /// What is wrong with the tree.
-    pub(super) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Extents {
     /// Walks the extents of `inode`, which was accepted by [`Inode::decode`].
-    pub(super) fn walk(volume: &Volume, inode: &Inode) -> Self {
+    pub(crate) fn walk(volume: &Volume, inode: &Inode) -> Self {
         let mut extents = Self::default();
         match inode.root(volume.blocks()) {
             Ok(Root::Extents(runs)) => extents.runs = runs,
@@ -42,13 +42,13 @@ impl Extents {
     }
 
     /// Blocks that the extents and the tree take.
-    pub(super) fn blocks(&self) -> u64 {
+    pub(crate) fn blocks(&self) -> u64 {
         let mapped = self.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.len.into()));
         mapped.saturating_add(self.nodes.len() as u64)
     }
 
     /// The device block of logical block `logical`.
-    pub(super) fn lookup(&self, logical: u64) -> Option<u64> {
+    pub(crate) fn lookup(&self, logical: u64) -> Option<u64> {
         let after = self.runs.partition_point(|r| r.logical.get() <= logical);
         let run = self.runs[..after].last()?;
         let offset = logical - run.logical.get();
@@ -56,7 +56,7 @@ impl Extents {
     }
 
     /// The parts of the extents within `from .. to`, as logical block, block and length.
-    pub(super) fn range(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+    pub(crate) fn range(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
         let first = self.runs.partition_point(|r| r.logical_end() <= from);
         self.runs[first..].iter().take_while(move |r| r.logical.get() < to).map(move |r| {
             let (start, end) = (r.logical.get().max(from), r.logical_end().min(to));

@@ -33,7 +33,7 @@
 mod content;
 mod context;
 mod data;
-mod extent_walk;
+pub(crate) mod extent_walk;
 mod inodes;
 mod pass0;
 mod pass1;
