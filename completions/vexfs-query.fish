@@ -10,9 +10,9 @@ fbin\t''
 u8bin\t''
 i8bin\t''
 ibin\t''"
-complete -c vexfs-query -s d -l device -d 'Block device, image file, LABEL=… or UUID=… [env: VEXFS_DEVICE]' -r
+complete -c vexfs-query -s d -l device -d 'Device to search; may be repeated [env: VEXFS_DEVICE]' -r
 complete -c vexfs-query -l offset -d 'Byte of the device at which the filesystem begins' -r
-complete -c vexfs-query -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
+complete -c vexfs-query -s c -l collection -d 'Collection; may be repeated [env: VEXFS_COLLECTION] [default: vectors]' -r
 complete -c vexfs-query -s k -l k -d 'Number of neighbours for each query [default: 10, with --radius all]' -r
 complete -c vexfs-query -l radius -d 'Find the vectors whose distance from the query is at most R' -r
 complete -c vexfs-query -l vector -d 'One query, as numbers: "0.1,0.2,…"' -r

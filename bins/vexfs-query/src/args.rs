@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum, ValueHint};
-use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs};
+use vexfs_cli::args::{DEFAULT_COLLECTION, DeviceArgs, OutputArgs, ThreadsArgs, device_spec};
+use vexfs_cli::size::parse_size;
+use vexfs_cli::{DeviceSpec, Usage};
 use vexfs_fs::search::{Choice, Effort, Filter, Limit, Request};
 use vexfs_io::Format;
 
@@ -32,13 +34,38 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT", value_parser = format_names(), conflicts_with_all = ["vector", "id"])]
     pub format: Option<Format>,
 
-    #[command(flatten)]
-    #[allow(missing_docs)] // the fragment says what it is
-    pub device: DeviceArgs,
+    /// Device to search; may be repeated [env: VEXFS_DEVICE]
+    ///
+    /// DEV is the path of a block device or image file, LABEL=… or UUID=… for a VexFS on one of this machine's block devices,
+    /// and may end in ?offset=N for a filesystem that begins N bytes into it. Without this flag the environment variable
+    /// VEXFS_DEVICE is asked, and without that the one VexFS on this machine's block devices is taken. Several devices answer
+    /// as one that holds the rows of all, those of the first in front: ties by device in the order given, then by lower id. Each
+    /// neighbour says its device.
+    #[arg(short, long, value_name = "DEV", value_parser = device_spec())]
+    pub device: Vec<DeviceSpec>,
 
-    #[command(flatten)]
-    #[allow(missing_docs)] // the fragment says what it is
-    pub collection: CollectionArgs,
+    /// Byte of the device at which the filesystem begins
+    ///
+    /// For a filesystem inside a larger file, such as a partition in the image of a whole disk. The same as ?offset=N
+    /// behind the name of the device, which is the way to say it of several. Takes k, M, G and T as powers of 1024.
+    #[arg(long, value_name = "N", value_parser = parse_size)]
+    pub offset: Option<u64>,
+
+    /// Collection; may be repeated [env: VEXFS_COLLECTION] [default: vectors]
+    ///
+    /// A name is looked up in the root directory; a path such as /models/clip is followed from there. Without this flag the
+    /// environment variable VEXFS_COLLECTION is asked, and without that the collection is 'vectors'. Several collections, which must
+    /// agree in dimension, element type and metric, give one answer in which each neighbour says its collection. With several devices
+    /// each of them is searched for all of the collections.
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        env = "VEXFS_COLLECTION",
+        hide_env = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub collection: Vec<String>,
 
     /// Number of neighbours for each query [default: 10, with --radius all]
     ///
@@ -59,7 +86,7 @@ pub struct Args {
 
     /// One query: the stored vector with this id or key
     ///
-    /// The vector itself is among its neighbours.
+    /// The vector itself is among its neighbours. Where several collections or devices are searched, one of them must have it.
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub id: Option<String>,
 
@@ -92,7 +119,8 @@ pub struct Args {
     /// Recall that the index is to reach, 0 to 1
     ///
     /// The share of the true K nearest that is found. How hard the index has to try for that was measured when it was built, or by
-    /// vexfs-tune --calibrate. Without this and the flags below, it tries for 0.95.
+    /// vexfs-tune --calibrate. Without this and the flags below, it tries for 0.95. Where several collections or devices are searched,
+    /// each is to reach it, and with that the whole.
     #[arg(long, value_name = "R", value_parser = finite, conflicts_with_all = ["exact", "ef", "nprobe", "probes", "rerank"])]
     pub recall: Option<f64>,
 
@@ -127,7 +155,8 @@ pub struct Args {
     /// True neighbours of the queries, to measure recall: an array of integers
     ///
     /// A .npy, .ivecs or .ibin file, or a dataset of HDF5 (FILE.h5:/neighbors). A row of ids for each query, nearest first, at least K of them; without explicit ids these are row numbers from 0. The
-    /// recall goes to standard error, with --stats as one of its figures. A neighbour as near as the true K-th counts as found.
+    /// recall goes to standard error, with --stats as one of its figures. A neighbour as near as the true K-th counts as found. Where
+    /// several collections or devices are searched, no two of them may have the same id.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ground_truth: Option<PathBuf>,
 
@@ -175,6 +204,29 @@ fn format_names() -> impl TypedValueParser<Value = Format> {
 }
 
 impl Args {
+    /// The devices to be searched, each as a tool with one device names it.
+    ///
+    /// # Errors
+    /// [`Usage`] for an offset that is said of several.
+    pub fn devices(&self) -> Result<Vec<DeviceArgs>, Usage> {
+        let one = |device| DeviceArgs { device, offset: self.offset };
+        match self.device.len() {
+            0 => Ok(vec![one(None)]),
+            2.. if self.offset.is_some() => {
+                Err(Usage::new("--offset is said of one device; of several say DEV?offset=N"))
+            }
+            _ => Ok(self.device.iter().cloned().map(Some).map(one).collect()),
+        }
+    }
+
+    /// The names of the collections to be searched.
+    pub fn collections(&self) -> Vec<&str> {
+        match &self.collection[..] {
+            [] => vec![DEFAULT_COLLECTION],
+            names => names.iter().map(String::as_str).collect(),
+        }
+    }
+
     /// How many neighbours are wanted.
     pub fn limit(&self) -> Limit {
         match (self.radius, self.k) {
@@ -224,6 +276,16 @@ mod tests {
         assert_eq!((args.limit().k, args.form(), &args.queries), (10, Form::Table, &None));
         assert_eq!(args.request(), Request::default());
         assert!(parse("-k 0").is_err());
+    }
+
+    #[test]
+    fn devices_and_collections_may_be_several() {
+        let args = parse("-d a.img -d b.img -c x -c /y/z").expect("parsed");
+        assert_eq!(args.devices().expect("two").len(), 2);
+        assert_eq!(args.collections(), ["x", "/y/z"]);
+        let args = parse("--offset 1M").expect("parsed");
+        assert_eq!((args.devices().expect("one").len(), args.collections()), (1, vec!["vectors"]));
+        assert!(parse("-d a.img -d b.img --offset 1M").expect("parsed").devices().is_err());
     }
 
     #[test]

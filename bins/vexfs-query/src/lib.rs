@@ -5,6 +5,9 @@
 
 pub mod args;
 mod array;
+mod damage;
+mod merge;
+mod place;
 mod print;
 mod recall;
 mod run;

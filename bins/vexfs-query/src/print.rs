@@ -4,23 +4,23 @@ use std::io::Write;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
-use vexfs_ann::Neighbor;
 use vexfs_cli::output::json::{Schema, write_line};
 use vexfs_cli::output::table::{Align, Table};
 use vexfs_cli::{Output, Report, Usage};
 use vexfs_fs::FsError;
-use vexfs_fs::collection::ids::{Identities, Identity};
-use vexfs_fs::collection::payload::Payloads;
-use vexfs_fs::search::Answer;
+use vexfs_fs::collection::ids::Identity;
 
 use crate::args::{Args, Form};
 use crate::array::IdArray;
+use crate::merge::Found;
+use crate::place::Place;
 
 const SCHEMA: Schema = Schema::new("vexfs-query", 1);
 
 /// Prints the answers of one run.
 pub(crate) struct Printer<'a> {
-    names: Names<'a>,
+    places: &'a [Place],
+    columns: Columns,
     report: &'a Report,
     shape: Shape<'a>,
     /// Queries answered so far.
@@ -29,12 +29,12 @@ pub(crate) struct Printer<'a> {
     unnamed: u64,
 }
 
-/// What is said of a row besides its distance.
+/// What is said of a neighbour besides id and distance.
 #[derive(Clone, Copy)]
-pub(crate) struct Names<'a> {
-    pub(crate) identities: &'a Identities,
-    /// `None` if payload is not to be printed.
-    pub(crate) payloads: Option<&'a Payloads>,
+struct Columns {
+    collection: bool,
+    device: bool,
+    payload: bool,
 }
 
 /// A form with what it needs.
@@ -50,23 +50,33 @@ enum Shape<'a> {
 }
 
 #[derive(Serialize)]
-struct Line {
+struct Line<'a> {
     query: u64,
-    hits: Vec<Hit>,
+    hits: Vec<Hit<'a>>,
     exact: bool,
 }
 
 #[derive(Serialize)]
-struct Hit {
+struct Hit<'a> {
     #[serde(serialize_with = "number_or_text")]
     id: Identity,
     distance: f64,
+    /// `None` if there is one only; so for the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collection: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a str>,
     /// `None` if it is not to be printed; within it, nothing for a row without.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Option<Box<RawValue>>>,
 }
 
-impl Hit {
+impl Hit<'_> {
+    /// What stands behind id and distance, in the order of the columns.
+    fn rest(&self) -> impl Iterator<Item = &str> {
+        self.collection.into_iter().chain(self.device).chain(self.payload())
+    }
+
     /// The payload as text, if it is to be printed.
     fn payload(&self) -> Option<&str> {
         self.payload.as_ref().map(|payload| payload.as_ref().map_or("", |json| json.get()))
@@ -85,23 +95,32 @@ impl<'a> Printer<'a> {
     pub(crate) fn new(
         args: &Args,
         out: &'a mut Output,
-        names: Names<'a>,
+        places: &'a [Place],
         report: &'a Report,
         k: usize,
         queries: Option<u64>,
     ) -> anyhow::Result<Self> {
+        let columns = Columns {
+            collection: places.iter().any(|place| place.collection.is_some()),
+            device: places.iter().any(|place| place.device.is_some()),
+            payload: args.payload,
+        };
         let shape = match args.form() {
             Form::Table => Shape::Table(out),
             Form::Jsonl => Shape::Lines { out, with_schema: args.output.json },
             Form::Csv => {
-                let payload = if names.payloads.is_some() { ",payload" } else { "" };
-                writeln!(out, "query,rank,id,distance{payload}")?;
+                let rest: String = columns.names().map(|name| format!(",{name}")).collect();
+                writeln!(out, "query,rank,id,distance{rest}")?;
                 Shape::Csv(out)
             }
-            Form::Npy if names.payloads.is_some() => {
+            Form::Npy if columns.collection => {
+                let problem = "an array of ids cannot say in which collection they are; use -o jsonl";
+                return Err(Usage::new(problem).into());
+            }
+            Form::Npy if columns.payload => {
                 return Err(Usage::new("an array of numbers cannot hold payload; use -o jsonl").into());
             }
-            Form::Npy if names.identities.has_keys() => {
+            Form::Npy if places.iter().any(|place| place.searcher.identities().has_keys()) => {
                 let problem = "the rows have keys, and an array of numbers cannot hold them; use -o jsonl";
                 return Err(Usage::new(problem).into());
             }
@@ -114,15 +133,15 @@ impl<'a> Printer<'a> {
             }
             Form::Npy => Shape::Array(IdArray::new(out, k, queries)?),
         };
-        Ok(Self { names, report, shape, query: 0, unnamed: 0 })
+        Ok(Self { places, columns, report, shape, query: 0, unnamed: 0 })
     }
 
     /// Prints the answers to the next queries.
-    pub(crate) fn batch(&mut self, answer: &Answer) -> anyhow::Result<()> {
-        let mut table = new_table(self.names.payloads.is_some());
-        for neighbors in &answer.hits {
-            let hits = self.named(neighbors);
-            self.answer(hits, answer.is_exact, &mut table)?;
+    pub(crate) fn batch(&mut self, answers: &[Vec<Found>], is_exact: bool) -> anyhow::Result<()> {
+        let mut table = new_table(self.columns);
+        for found in answers {
+            let hits = self.named(found);
+            self.answer(hits, is_exact, &mut table)?;
             self.query += 1;
         }
         match &mut self.shape {
@@ -147,16 +166,18 @@ impl<'a> Printer<'a> {
     }
 
     /// Neighbours with their ids or keys, without those that are damaged.
-    fn named(&mut self, neighbors: &[Neighbor]) -> Vec<Hit> {
-        let mut hits = Vec::with_capacity(neighbors.len());
-        for &Neighbor { row, distance } in neighbors {
-            match self.names.hit(row, distance) {
+    fn named(&mut self, found: &[Found]) -> Vec<Hit<'a>> {
+        let mut hits = Vec::with_capacity(found.len());
+        for found in found {
+            let place = &self.places[found.place];
+            match hit(place, found, self.columns.payload) {
                 Ok(hit) => hits.push(hit),
                 Err(e) => {
                     self.unnamed += 1;
+                    let (row, distance) = (place.row(found.neighbor.row), found.neighbor.distance);
                     let query = self.query;
                     self.report.warning(format!(
-                        "row {row}, at distance {distance} from query {query}, is left out: {e}"
+                        "{row}, at distance {distance} from query {query}, is left out: {e}"
                     ));
                 }
             }
@@ -164,14 +185,14 @@ impl<'a> Printer<'a> {
         hits
     }
 
-    fn answer(&mut self, hits: Vec<Hit>, exact: bool, table: &mut Table) -> anyhow::Result<()> {
+    fn answer(&mut self, hits: Vec<Hit<'_>>, exact: bool, table: &mut Table) -> anyhow::Result<()> {
         let query = self.query;
         match &mut self.shape {
             Shape::Table(_) => {
                 for (rank, hit) in (1..).zip(hits) {
                     let mut cells = vec![query.to_string(), rank.to_string(), hit.id.to_string()];
                     cells.push(short(hit.distance));
-                    cells.extend(hit.payload().map(str::to_owned));
+                    cells.extend(hit.rest().map(str::to_owned));
                     table.row(cells);
                 }
             }
@@ -186,10 +207,8 @@ impl<'a> Printer<'a> {
             Shape::Csv(out) => {
                 for (rank, hit) in (1..).zip(hits) {
                     write!(out, "{query},{rank},{},{}", csv_field(&hit.id.to_string()), hit.distance)?;
-                    match hit.payload() {
-                        Some(payload) => writeln!(out, ",{}", csv_field(payload))?,
-                        None => writeln!(out)?,
-                    }
+                    hit.rest().try_for_each(|field| write!(out, ",{}", csv_field(field)))?;
+                    writeln!(out)?;
                 }
             }
             Shape::Array(array) => array.push(hits.into_iter().filter_map(|hit| match hit.id {
@@ -201,30 +220,38 @@ impl<'a> Printer<'a> {
     }
 }
 
-impl Names<'_> {
-    /// A neighbour as it is printed.
-    fn hit(&self, row: u64, distance: f64) -> Result<Hit, FsError> {
-        let payload = match self.payloads.map(|payloads| payloads.get(row)).transpose()? {
-            None => None,
-            Some("") => Some(None),
-            // It was JSON when it was stored, and its checksum agrees; what another tool wrote is shown as a string.
-            Some(text) => Some(RawValue::from_string(text.to_owned()).or_else(|_| to_raw_value(text)).ok()),
-        };
-        Ok(Hit { id: self.identities.identity(row)?, distance, payload })
+/// A neighbour as it is printed.
+fn hit<'a>(place: &'a Place, found: &Found, with_payload: bool) -> Result<Hit<'a>, FsError> {
+    let row = found.neighbor.row;
+    let stored = || place.payloads.as_ref().map_or(Ok(""), |payloads| payloads.get(row));
+    let payload = match with_payload.then(stored).transpose()? {
+        None => None,
+        Some("") => Some(None),
+        // It was JSON when it was stored, and its checksum agrees; what another tool wrote is shown as a string.
+        Some(text) => Some(RawValue::from_string(text.to_owned()).or_else(|_| to_raw_value(text)).ok()),
+    };
+    Ok(Hit {
+        id: place.searcher.identities().identity(row)?,
+        distance: found.neighbor.distance,
+        collection: place.collection.as_deref(),
+        device: place.device.as_deref(),
+        payload,
+    })
+}
+
+impl Columns {
+    /// Names of the columns, in order.
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [("collection", self.collection), ("device", self.device), ("payload", self.payload)];
+        all.into_iter().filter(|(_, is_shown)| *is_shown).map(|(name, _)| name)
     }
 }
 
-fn new_table(with_payload: bool) -> Table {
-    let mut columns = vec![
-        ("query", Align::Right),
-        ("rank", Align::Right),
-        ("id", Align::Right),
-        ("distance", Align::Right),
-    ];
-    if with_payload {
-        columns.push(("payload", Align::Left));
-    }
-    Table::new(&columns)
+fn new_table(columns: Columns) -> Table {
+    let always =
+        [("query", Align::Right), ("rank", Align::Right), ("id", Align::Right), ("distance", Align::Right)];
+    let rest = columns.names().map(|name| (name, Align::Left));
+    Table::new(&always.into_iter().chain(rest).collect::<Vec<_>>())
 }
 
 /// A distance for people: at most six digits behind the point, without zeros at the end.

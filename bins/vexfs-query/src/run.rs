@@ -3,17 +3,15 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
-use anyhow::bail;
 use vexfs_cli::output::json::{Schema, to_line};
-use vexfs_cli::{Output, Report, Usage, volume};
-use vexfs_fs::collection::Collection;
-use vexfs_fs::collection::payload::Payloads;
-use vexfs_fs::index::Indexes;
-use vexfs_fs::search::{Answer, Matches, Searcher};
-use vexfs_fs::{FsError, Volume};
+use vexfs_cli::{Output, Report};
+use vexfs_fs::search::{Answer, Plan};
 
 use crate::args::Args;
-use crate::print::{Names, Printer};
+use crate::damage::Damage;
+use crate::merge::merge;
+use crate::place;
+use crate::print::Printer;
 use crate::recall::GroundTruth;
 use crate::source::{QuerySource, answer_len};
 use crate::stats::Stats;
@@ -22,46 +20,37 @@ const STATS_SCHEMA: Schema = Schema::new("vexfs-query-stats", 1);
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
     let report = Report::new("vexfs-query", &args.output);
-    let volume = volume::open_for_reading(&args.device, &report)?;
-    let collection = Collection::open(&volume, args.collection.name())?;
-    let payloads = open_payloads(args, &volume, &collection)?;
-    let mut searcher = Searcher::open(&volume, &collection)?;
-    let mut damage = Damage::default();
-    if let (Some(filter), Some(payloads)) = (&args.filter, &payloads) {
-        let matches = filter.apply(payloads, searcher.deletions(), args.threads.count().get(), &|| false)?;
-        damage.undecided(&matches, &report);
-        searcher = searcher.only(matches);
-    }
-    let (limit, request) = (args.limit(), args.request());
+    let places = place::open(args, &report)?;
+    let limit = args.limit();
     let k = limit.k;
-    let indexes = Indexes::open(&volume, &collection, &request.choice);
-    let plan = searcher.plan(&indexes, &request, limit).map_err(|e| match e {
-        FsError::BadIndex(problem) => Usage::new(problem).into(),
-        other => anyhow::Error::from(other),
-    })?;
-    plan.warnings().iter().for_each(|warning| report.warning(warning));
+    let plans: Vec<Plan<'_>> =
+        places.iter().map(|place| place.plan(args, limit)).collect::<Result<_, _>>()?;
+    plans.iter().flat_map(Plan::warnings).for_each(|warning| report.warning(warning));
     let threads = args.threads.count().get();
     let mut truth =
-        args.ground_truth.as_deref().map(|path| GroundTruth::open(path, k, &searcher)).transpose()?;
-    let mut source = QuerySource::open(args, &searcher, &report)?;
-    let columns = answer_len(limit, &searcher).max(1);
-    let shown = payloads.as_ref().filter(|_| args.payload);
-    let names = Names { identities: searcher.identities(), payloads: shown };
-    let mut printer = Printer::new(args, out, names, &report, columns, source.len())?;
-    let mut stats = Stats::new(limit, threads, plan.index());
-    while let Some(batch) = source.next_batch(&searcher)? {
+        args.ground_truth.as_deref().map(|path| GroundTruth::open(path, k, &places)).transpose()?;
+    let mut source = QuerySource::open(args, &places, &report)?;
+    let columns = answer_len(limit, &places).max(1);
+    let mut printer = Printer::new(args, out, &places, &report, columns, source.len())?;
+    let mut stats = Stats::new(limit, threads, &plans);
+    let mut damage = Damage::new(&places);
+    while let Some(batch) = source.next_batch()? {
         let begun = Instant::now();
-        let answer = plan.search(&batch.queries, threads, &|| false)?;
-        stats.add(begun.elapsed(), &answer);
-        if let Some(reason) = &answer.fallback {
+        // One place after the other, each with all threads: they never wait for each other's device, and none is idle.
+        let answer = |plan: &Plan<'_>| plan.search(&batch.queries, threads, &|| false);
+        let answers: Vec<Answer> = plans.iter().map(answer).collect::<Result<_, _>>()?;
+        let hits = merge(&answers, k);
+        stats.add(begun.elapsed(), &answers);
+        let fallbacks = answers.iter().filter_map(|answer| answer.fallback.as_ref());
+        for reason in fallbacks {
             report.warning(reason);
-            stats.index(plan.index());
+            stats.index(&plans);
         }
-        damage.tell(&answer, &report);
+        damage.tell(&answers, &report);
         if let Some(truth) = &mut truth {
-            truth.compare(&batch, &answer.hits, &searcher)?;
+            truth.compare(&batch, &hits)?;
         }
-        printer.batch(&answer)?;
+        printer.batch(&hits, answers.iter().all(|answer| answer.is_exact))?;
     }
     let unnamed = printer.finish()?;
     if let Some(truth) = truth {
@@ -75,64 +64,5 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         // Figures are wanted also with -q; nobody can be told when standard error is closed.
         let _ = writeln!(io::stderr(), "{}", to_line(STATS_SCHEMA, &stats.finish())?);
     }
-    if unnamed > 0 {
-        bail!(
-            "{unnamed} neighbours are left out because their ids, keys or payload are damaged; run fsck.vexfs"
-        );
-    }
-    match damage.undecided {
-        0 => {}
-        1 => bail!("the payload of 1 row is damaged, and nobody knows whether it fulfils the filter"),
-        n => bail!("the payload of {n} rows is damaged, and nobody knows whether they fulfil the filter"),
-    }
-    match damage.rows {
-        0 => Ok(()),
-        1 => bail!("1 row is damaged and was not compared; the answer holds what is intact"),
-        n => bail!("{n} rows are damaged and were not compared; the answer holds what is intact"),
-    }
-}
-
-/// Damage that was met; each batch of queries meets it again.
-#[derive(Default)]
-struct Damage {
-    is_told: bool,
-    rows: u64,
-    /// Rows of which the filter could not be decided.
-    undecided: u64,
-}
-
-/// The payload, where it is asked for.
-fn open_payloads(args: &Args, volume: &Volume, collection: &Collection) -> anyhow::Result<Option<Payloads>> {
-    if args.filter.is_none() && !args.payload {
-        return Ok(None);
-    }
-    match collection.payloads(volume)? {
-        None => bail!("{}: its rows have no payload; vexfs-import --payload stores it", collection.path),
-        payloads => Ok(payloads),
-    }
-}
-
-impl Damage {
-    fn undecided(&mut self, matches: &Matches, report: &Report) {
-        self.undecided = matches.unreadable_rows;
-        for (row, reason) in &matches.unreadable {
-            report.warning(format!("row {row} is left out: {reason}"));
-        }
-    }
-
-    fn tell(&mut self, answer: &Answer, report: &Report) {
-        self.rows = self.rows.max(answer.damaged_rows);
-        if std::mem::replace(&mut self.is_told, true) {
-            return;
-        }
-        for (row, reason) in &answer.damaged {
-            report.warning(format!("row {row} was not compared: {reason}"));
-        }
-        if answer.damaged_rows > answer.damaged.len() as u64 {
-            report.warning(format!("and {} rows more", answer.damaged_rows - answer.damaged.len() as u64));
-        }
-        for damage in &answer.survived {
-            report.warning(format!("{damage}; its rows agree with their own checksums and were compared"));
-        }
-    }
+    damage.finish(unnamed)
 }

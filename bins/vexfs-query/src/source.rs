@@ -4,13 +4,15 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use vexfs_ann::{Neighbor, Queries};
+use vexfs_ann::Queries;
 use vexfs_cli::Report;
 use vexfs_fs::search::{Limit, Searcher};
 use vexfs_fs::{FsError, Result as FsResult};
 use vexfs_io::{OpenOptions, RowSource, TargetType, is_regular_file, parse_vector};
 
 use crate::args::Args;
+use crate::merge::Found;
+use crate::place::Place;
 use crate::stream::Stream;
 
 /// Queries answered together: enough to fill the tiles of a batch.
@@ -21,7 +23,9 @@ const BATCH_BYTES: usize = 16 << 20;
 const ANSWER_BYTES: usize = 64 << 20;
 
 /// Queries, in order.
-pub(crate) struct QuerySource {
+pub(crate) struct QuerySource<'a> {
+    /// What is searched: of the places one, in which queries are as in all of them.
+    searcher: &'a Searcher,
     /// For messages.
     name: String,
     origin: Origin,
@@ -52,20 +56,22 @@ enum Values {
     Bits { bytes: Vec<u8>, row_bytes: usize },
 }
 
-impl QuerySource {
-    pub(crate) fn open(args: &Args, searcher: &Searcher, report: &Report) -> anyhow::Result<Self> {
+impl<'a> QuerySource<'a> {
+    /// Opens the queries that are put to `places`, of which there is at least one.
+    pub(crate) fn open(args: &Args, places: &'a [Place], report: &Report) -> anyhow::Result<Self> {
+        let Some(Place { searcher, .. }) = places.first() else { bail!("there is nothing to search") };
         let target = if searcher.is_binary() { TargetType::B1 } else { TargetType::F32 };
         let one = |name: &str, batch: Batch| {
             let origin = Origin::One(Some(Box::new(batch)));
-            Ok(Self { name: name.to_owned(), origin, answered: 0 })
+            Ok(Self { searcher, name: name.to_owned(), origin, answered: 0 })
         };
         if let Some(text) = &args.vector {
             let vector = parse_vector(text, target)?;
             return one("--vector", Batch::new(searcher, vector.bytes, vector.dim)?);
         }
         if let Some(id) = &args.id {
-            let row = searcher.identities().find(id, searcher.deletions())?;
-            return one("--id", Batch::of_row(searcher, row)?);
+            let (place, row) = find(places, id)?;
+            return one("--id", Batch::of_row(&place.searcher, row)?);
         }
         let path = args.queries.as_deref().unwrap_or(Path::new("-"));
         let name =
@@ -80,14 +86,14 @@ impl QuerySource {
             ..OpenOptions::default()
         };
         let rows = vexfs_io::open(path, &options)?;
-        let hit_bytes = answer_len(args.limit(), searcher).saturating_mul(size_of::<Neighbor>()).max(1);
+        let hit_bytes = answer_len(args.limit(), places).saturating_mul(size_of::<Found>()).max(1);
         let most = rows.rows_within(BATCH_BYTES).min(BATCH_QUERIES).min(ANSWER_BYTES / hit_bytes).max(1);
         let origin = if is_regular_file(path) {
             Origin::File { rows, most }
         } else {
             Origin::Stream(Stream::start(rows, most)?)
         };
-        Ok(Self { name, origin, answered: 0 })
+        Ok(Self { searcher, name, origin, answered: 0 })
     }
 
     /// The number of queries, where it is known before the last is read.
@@ -100,7 +106,7 @@ impl QuerySource {
     }
 
     /// The next queries; `None` after the last.
-    pub(crate) fn next_batch(&mut self, searcher: &Searcher) -> anyhow::Result<Option<Batch>> {
+    pub(crate) fn next_batch(&mut self) -> anyhow::Result<Option<Batch>> {
         let (bytes, dim) = match &mut self.origin {
             Origin::One(batch) => return Ok(batch.take().map(|batch| *batch)),
             Origin::File { rows, most } => {
@@ -115,7 +121,7 @@ impl QuerySource {
                 None => return Ok(None),
             },
         };
-        let batch = Batch::new(searcher, bytes, dim);
+        let batch = Batch::new(self.searcher, bytes, dim);
         let batch = batch.with_context(|| format!("{}: queries from {} on", self.name, self.answered))?;
         self.answered += batch.queries.len() as u64;
         Ok(Some(batch))
@@ -123,8 +129,34 @@ impl QuerySource {
 }
 
 /// Most neighbours that one query can have.
-pub(crate) fn answer_len(limit: Limit, searcher: &Searcher) -> usize {
-    usize::try_from(searcher.rows().len()).unwrap_or(usize::MAX).min(limit.k)
+pub(crate) fn answer_len(limit: Limit, places: &[Place]) -> usize {
+    let rows = places.iter().fold(0_u64, |rows, place| rows.saturating_add(place.searcher.rows().len()));
+    usize::try_from(rows).unwrap_or(usize::MAX).min(limit.k)
+}
+
+/// The one row of all places that is called `id`.
+fn find<'a>(places: &'a [Place], id: &str) -> anyhow::Result<(&'a Place, u64)> {
+    let mut found = Vec::new();
+    let mut missing = None;
+    for place in places {
+        match place.searcher.identities().find(id, place.searcher.deletions()) {
+            Ok(row) => found.push((place, row)),
+            Err(e @ FsError::NoSuchId { .. }) => missing = missing.or(Some(e)),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    match (&found[..], missing) {
+        ([one], _) => Ok(*one),
+        ([], Some(missing)) if places.len() == 1 => Err(missing.into()),
+        ([], _) => bail!("{id} is in none of the collections that are searched"),
+        (several, _) => {
+            let names: Vec<String> = several.iter().map(|(place, _)| place.name()).collect();
+            bail!(
+                "{id} is in {}; name one of them, or give the vector itself with --vector",
+                names.join(" and in ")
+            )
+        }
+    }
 }
 
 impl Batch {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use vexfs_fs::search::{Answer, Limit};
+use vexfs_fs::search::{Answer, Limit, Plan};
 
 /// What is gathered while queries are answered.
 pub(crate) struct Stats {
@@ -24,7 +24,7 @@ pub(crate) struct Figures {
     queries: usize,
     k: Option<usize>,
     threads: usize,
-    /// Name of the index; `flat` if every vector was compared.
+    /// Name of the index, `flat` if every vector was compared; of several places those that differ.
     index: String,
     /// Searching only: neither opening, nor reading queries, nor printing.
     seconds: f64,
@@ -39,7 +39,7 @@ pub(crate) struct Figures {
 }
 
 impl Stats {
-    pub(crate) fn new(limit: Limit, threads: usize, index: Option<&str>) -> Self {
+    pub(crate) fn new(limit: Limit, threads: usize, plans: &[Plan<'_>]) -> Self {
         let mut stats = Self {
             k: Some(limit.k).filter(|&k| k < usize::MAX),
             threads,
@@ -49,20 +49,28 @@ impl Stats {
             distance_computations: 0,
             blocks_read: 0,
         };
-        stats.index(index);
+        stats.index(plans);
         stats
     }
 
-    /// Takes note of which index answers; `None` if every vector is compared.
-    pub(crate) fn index(&mut self, name: Option<&str>) {
-        name.unwrap_or("flat").clone_into(&mut self.index);
+    /// Takes note of which indexes answer.
+    pub(crate) fn index(&mut self, plans: &[Plan<'_>]) {
+        let mut names: Vec<&str> = Vec::new();
+        for name in plans.iter().map(|plan| plan.index().unwrap_or("flat")) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        self.index = names.join(",");
     }
 
-    /// Takes in a batch that took `time`.
-    pub(crate) fn add(&mut self, time: Duration, answer: &Answer) {
-        self.batches.push((time, answer.hits.len()));
-        self.distance_computations += answer.distance_computations;
-        self.blocks_read += answer.blocks_read;
+    /// Takes in a batch that took `time`, as each place answered it.
+    pub(crate) fn add(&mut self, time: Duration, answers: &[Answer]) {
+        self.batches.push((time, answers.first().map_or(0, |answer| answer.hits.len())));
+        for answer in answers {
+            self.distance_computations += answer.distance_computations;
+            self.blocks_read += answer.blocks_read;
+        }
     }
 
     pub(crate) fn finish(mut self) -> Figures {
@@ -100,8 +108,8 @@ mod tests {
 
     #[test]
     fn percentiles_count_queries_not_batches() {
-        let mut stats = Stats::new(Limit::from(10), 1, None);
-        let answer = |n| Answer { hits: vec![vec![]; n], ..Answer::default() };
+        let mut stats = Stats::new(Limit::from(10), 1, &[]);
+        let answer = |n| [Answer { hits: vec![vec![]; n], ..Answer::default() }];
         stats.add(Duration::from_micros(500), &answer(1));
         stats.add(Duration::from_micros(100), &answer(99));
         let figures = stats.finish();

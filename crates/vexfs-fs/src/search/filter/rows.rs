@@ -92,6 +92,18 @@ impl Filter {
         Ok(matches)
     }
 
+    /// Decides over `rows` rows that have no payload.
+    pub fn apply_to_none(&self, rows: u64, deleted: &Deletions) -> Matches {
+        // Nothing is JSON enough: there is nothing that could be wrong with it.
+        if self.matches("").unwrap_or(false) {
+            let excluded = deleted.clone();
+            return Matches { rows: rows - deleted.count(0..rows), excluded, ..Matches::default() };
+        }
+        let mut words = vec![u64::MAX; (rows / 64) as usize];
+        words.extend((!rows.is_multiple_of(64)).then(|| (1 << (rows % 64)) - 1));
+        Matches { excluded: Deletions::of_words(words), ..Matches::default() }
+    }
+
     fn chunk(&self, payloads: &Payloads, deleted: &Deletions, rows: Range<u64>) -> Chunk {
         let count = rows.end - rows.start;
         let mut chunk = Chunk { first: rows.start, ..Chunk::default() };
