@@ -140,7 +140,7 @@ for format in ${FORMATS:-$(cat "$work/formats")}; do
         *) file=$work/x.$format ;;
     esac
     case $format in
-        csv | jsonl) bytes=$((rows / 16 * dim * 4)) ;;
+        csv | jsonl) few=$((rows / 16)) bytes=$((few * dim * 4)) ;;
         *) bytes=$((rows * dim * 4)) ;;
     esac
     cat "$file" >/dev/null

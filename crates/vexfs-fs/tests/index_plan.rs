@@ -7,6 +7,7 @@ use std::sync::Arc;
 use common::{append, open_rw, options};
 use vexfs_ann::index::Progress;
 use vexfs_device::{Device, MemDevice};
+use vexfs_format::codes::DType;
 use vexfs_fs::Volume;
 use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::append::{Appender, RowIds};
@@ -31,9 +32,15 @@ impl Progress for Silent {
 
 /// An empty filesystem.
 fn formatted() -> Volume {
+    formatted_for(DType::F32)
+}
+
+fn formatted_for(dtype: DType) -> Volume {
     let device: Arc<dyn Device> = Arc::new(MemDevice::new(32 << 20));
     let mut options = options(32 << 20, 4096);
-    options.collection = Some(DefaultCollection::new("vectors", DIM as u32));
+    let mut collection = DefaultCollection::new("vectors", DIM as u32);
+    collection.spec.dtype = dtype;
+    options.collection = Some(collection);
     mkfs::format(device.clone(), &options).expect("mkfs");
     open_rw(&device)
 }
@@ -130,6 +137,18 @@ fn an_index_answers_where_it_looks_at_few_rows_and_none_where_it_would_look_at_m
     // Codes take a quarter of what rows take.
     build(&mut noise, "flat");
     assert_eq!(chosen(&noise, Choice::Auto, hard).as_deref(), Some("flat"));
+}
+
+#[test]
+fn the_flat_kind_costs_what_the_rows_do_where_these_are_its_codes() {
+    let mut volume = formatted_for(DType::U8);
+    let numbers = rows(4 * ROWS, 100, 5);
+    let byte = |value: &[u8; 4]| (f32::from_le_bytes(*value) * 20.0) as u8;
+    add(&mut volume, &numbers.as_chunks().0.iter().map(byte).collect::<Vec<_>>());
+    build(&mut volume, "flat");
+    assert_eq!(auto(&volume), None);
+    build(&mut volume, "ivf");
+    assert_eq!(auto(&volume).as_deref(), Some("ivf"));
 }
 
 #[test]

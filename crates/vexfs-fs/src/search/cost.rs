@@ -4,6 +4,7 @@
 //! what a byte of each costs is a constant: those below were measured, as BENCHMARKS.md says. Nothing is timed where the search
 //! runs, so that the same image and query always take the same way.
 
+use vexfs_ann::DType;
 use vexfs_ann::calibrate::Choice;
 use vexfs_ann::index::Kind;
 
@@ -17,10 +18,17 @@ pub(super) fn of_rows(rows: u64, row_bytes: u64) -> f64 {
     rows as f64 * row_bytes as f64
 }
 
-/// Of a search through an index by which `choice` computes distances; of an exact one, which has no choice, by all of its codes.
+/// Of a search through an index by which `choice` computes distances; of an exact one, which has no choice, by all of its codes, or by
+/// the rows where those are as small as codes and stand for them.
 pub(super) fn of_index(stored: &StoredIndex, choice: Option<&Choice>, row_bytes: u64) -> f64 {
     let indexed: u64 = stored.parts().iter().map(|part| part.header().indexed).sum();
-    let Some(choice) = choice else { return stored.bytes() as f64 };
+    let Some(choice) = choice else {
+        let is_small = stored
+            .parts()
+            .iter()
+            .any(|part| matches!(part.header().dtype, DType::I8 | DType::U8 | DType::B1));
+        return if is_small { of_rows(indexed, row_bytes) } else { stored.bytes() as f64 };
+    };
     // Codes with what lies beside them: links, numbers, hash tables.
     let record = stored.bytes() as f64 / indexed.max(1) as f64;
     let codes = (choice.distance_computations - choice.reranked).max(0.0);
