@@ -4,7 +4,7 @@
 //! and payload read as nothing, with checksums that say the same. On a damaged volume, what is metadata by its place is
 //! copied as it is, and what only damaged metadata would lead to is left out.
 //!
-//! [`names`] hides names, `directory` puts hidden ones in order, `contents` decides what streams read as, `journal` copies the log.
+//! `names` hides names, `directory` puts hidden ones in order, `contents` decides what streams read as, `journal` copies the log.
 
 mod contents;
 mod directory;

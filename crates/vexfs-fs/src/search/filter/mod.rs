@@ -1,7 +1,7 @@
 //! Filters: which rows may be found, by an expression over their payload.
 //!
 //! [`Filter`] is parsed from text once (`parse`), into an expression over paths and constants (`expr`); of the payload of a row
-//! only the values at these paths are read (`read`), and the expression decides over them (`eval`). [`rows`](mod@rows) does so for all rows of a
+//! only the values at these paths are read (`read`), and the expression decides over them (`eval`). `rows` does so for all rows of a
 //! collection.
 //!
 //! # Grammar
