@@ -322,8 +322,13 @@ fn an_interrupted_build_leaves_everything_as_it_was() {
     let device = filled(4096, 500);
     let mut volume = open_rw(&device);
     let count = StopAfter::new(u64::MAX);
-    index::build(&mut volume, "vectors", &request("ivf"), &BuildOptions { progress: &count, ..options() })
-        .expect("built");
+    index::build(
+        &mut volume,
+        "vectors",
+        &request("ivf"),
+        &BuildOptions { threads: 1, progress: &count, ..options() },
+    )
+    .expect("built");
     let steps = count.steps.into_inner();
     assert!(steps > 4, "{steps} steps to stop at");
     for most in [0, 1, steps / 2, steps - 1] {

@@ -147,8 +147,6 @@ fn the_flat_kind_costs_what_the_rows_do_where_these_are_its_codes() {
     add(&mut volume, &numbers.as_chunks().0.iter().map(byte).collect::<Vec<_>>());
     build(&mut volume, "flat");
     assert_eq!(auto(&volume), None);
-    build(&mut volume, "ivf");
-    assert_eq!(auto(&volume).as_deref(), Some("ivf"));
 }
 
 #[test]
