@@ -18,7 +18,8 @@ pub(crate) struct All {
 pub(crate) fn all(reader: Result<Box<dyn RowSource>, IoError>, max_rows: usize) -> Result<All, IoError> {
     let mut reader = reader?;
     let names = [("id", NameKind::Id), ("key", NameKind::Key)];
-    let name = names.into_iter().find(|(column, _)| reader.has_column(column));
+    let others = reader.other_columns();
+    let name = names.into_iter().find(|(column, _)| others.iter().any(|other| other == column));
     if let Some(beside) = reader.beside() {
         beside.keep_payload();
         if let Some((column, kind)) = name {

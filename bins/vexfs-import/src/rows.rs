@@ -24,6 +24,13 @@ pub(crate) struct Added {
 /// Imports the rows of all files in one transaction.
 pub(crate) fn import(args: &Args, volume: &mut Volume, report: &Report) -> anyhow::Result<Added> {
     let (target, input) = Target::open(args, volume)?;
+    for (file, source) in &input.sources {
+        let others = source.other_columns();
+        if !others.is_empty() {
+            let others = others.join(", ");
+            report.warning(format!("{file}: only the vectors are taken, not the columns {others}; --ids, --keys and --payload take what is in files"));
+        }
+    }
     // What a stream promises is not to be believed so far that a sum of it overflows.
     let promised = input.sources.iter().map(|(_, source)| source.rows());
     let total = promised.reduce(|a, b| a?.checked_add(b?)).flatten();

@@ -77,8 +77,8 @@ impl<R: RawRows> RowSource for Converted<R> {
         self.converter.target()
     }
 
-    fn has_column(&self, name: &str) -> bool {
-        self.raw.has_column(name)
+    fn other_columns(&self) -> Vec<String> {
+        self.raw.other_columns()
     }
 
     fn beside(&mut self) -> Option<&mut Beside> {

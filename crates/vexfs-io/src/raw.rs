@@ -29,9 +29,9 @@ pub(crate) trait RawRows: Send {
     /// the system. Afterwards the rows are to be dropped.
     fn fill(&mut self, out: &mut [u8]) -> Result<usize, IoError>;
 
-    /// As [`RowSource::has_column`](crate::RowSource::has_column).
-    fn has_column(&self, _name: &str) -> bool {
-        false
+    /// As [`RowSource::other_columns`](crate::RowSource::other_columns).
+    fn other_columns(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// As [`RowSource::beside`](crate::RowSource::beside); where it is full, [`fill`](Self::fill) returns early.
@@ -70,8 +70,8 @@ impl RawRows for Box<dyn RawRows> {
         (**self).fill(out)
     }
 
-    fn has_column(&self, name: &str) -> bool {
-        (**self).has_column(name)
+    fn other_columns(&self) -> Vec<String> {
+        (**self).other_columns()
     }
 
     fn beside(&mut self) -> Option<&mut Beside> {

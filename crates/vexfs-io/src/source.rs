@@ -59,9 +59,10 @@ pub trait RowSource: Send {
     /// errors of the system. `out` is empty then and the source is at its end.
     fn read_rows(&mut self, out: &mut Vec<u8>, max_rows: usize) -> Result<usize, IoError>;
 
-    /// Whether the input is a table with a column, or a member in its first row, of that name. Asked before the first slab.
-    fn has_column(&self, _name: &str) -> bool {
-        false
+    /// The columns of a table, or the members of its first row, that do not hold the vectors and can be read. Asked before the first
+    /// slab.
+    fn other_columns(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// What a table has beside its vectors, to be asked for before the first slab and taken after each; `None` where there are vectors

@@ -14,6 +14,7 @@ pub mod image;
 mod source;
 mod spec;
 
+pub use crate::flat::kind::flat_is_coded;
 pub use error::IndexError;
 pub use source::{ImageBytes, RowSource};
 pub use spec::{IndexSpec, Kind, Options, SpecError};

@@ -4,9 +4,8 @@
 //! what a byte of each costs is a constant: those below were measured, as BENCHMARKS.md says. Nothing is timed where the search
 //! runs, so that the same image and query always take the same way.
 
-use vexfs_ann::DType;
 use vexfs_ann::calibrate::Choice;
-use vexfs_ann::index::Kind;
+use vexfs_ann::index::{Kind, flat_is_coded};
 
 use crate::index::StoredIndex;
 
@@ -23,11 +22,8 @@ pub(super) fn of_rows(rows: u64, row_bytes: u64) -> f64 {
 pub(super) fn of_index(stored: &StoredIndex, choice: Option<&Choice>, row_bytes: u64) -> f64 {
     let indexed: u64 = stored.parts().iter().map(|part| part.header().indexed).sum();
     let Some(choice) = choice else {
-        let is_small = stored
-            .parts()
-            .iter()
-            .any(|part| matches!(part.header().dtype, DType::I8 | DType::U8 | DType::B1));
-        return if is_small { of_rows(indexed, row_bytes) } else { stored.bytes() as f64 };
+        let is_coded = stored.parts().iter().all(|part| flat_is_coded(part.header().dtype));
+        return if is_coded { stored.bytes() as f64 } else { of_rows(indexed, row_bytes) };
     };
     // Codes with what lies beside them: links, numbers, hash tables.
     let record = stored.bytes() as f64 / indexed.max(1) as f64;

@@ -173,8 +173,13 @@ impl<R: Read + Send> RowSource for CsvRows<R> {
         self.converter.target()
     }
 
-    fn has_column(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
+    fn other_columns(&self) -> Vec<String> {
+        let is_vector = |column: usize| match &self.vector {
+            VectorColumns::One(one) => *one == column,
+            VectorColumns::Many(many) => many.contains(&column),
+        };
+        let others = self.names.iter().enumerate().filter(|(column, _)| !is_vector(*column));
+        others.map(|(_, name)| name.clone()).collect()
     }
 
     fn beside(&mut self) -> Option<&mut Beside> {

@@ -268,8 +268,10 @@ impl RawRows for ParquetRows {
         self.next_row
     }
 
-    fn has_column(&self, name: &str) -> bool {
-        self.footer.leaves.iter().any(|leaf| leaf.is_scalar() && leaf.name == name)
+    fn other_columns(&self) -> Vec<String> {
+        let others =
+            self.footer.leaves.iter().enumerate().filter(|(at, leaf)| *at != self.vector && leaf.is_scalar());
+        others.map(|(_, leaf)| leaf.name.clone()).collect()
     }
 
     fn beside(&mut self) -> Option<&mut Beside> {

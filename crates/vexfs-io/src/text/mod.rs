@@ -130,9 +130,11 @@ impl<R: Read + Send> RowSource for TextVectors<R> {
         self.converter.target()
     }
 
-    fn has_column(&self, name: &str) -> bool {
+    fn other_columns(&self) -> Vec<String> {
         let first = self.first.as_deref().filter(|line| is_object(line));
-        first.and_then(|line| Members::parse(line).ok()).is_some_and(|members| members.has(name))
+        let Some(members) = first.and_then(|line| Members::parse(line).ok()) else { return Vec::new() };
+        let others = members.names().filter(|name| self.member.as_deref() != Some(*name));
+        others.map(str::to_owned).collect()
     }
 
     fn beside(&mut self) -> Option<&mut Beside> {

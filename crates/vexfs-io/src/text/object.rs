@@ -31,9 +31,13 @@ impl<'a> Members<'a> {
         })
     }
 
-    /// Whether there is a member of that name.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(member, _)| member == name)
+    /// The names of the members.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names().any(|member| member == name)
     }
 
     /// The name of the member that holds the vector, where nobody has said it: a telling name, or the only array of numbers.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use zerocopy::IntoBytes;
 
 use super::super::coding::row_terms;
-use super::is_coded;
+use super::flat_is_coded;
 use crate::index::image::{ImageWriter, PARAM_BYTES};
 use crate::index::{Build, IndexError, IndexSpec};
 use crate::simd::codes::{CODE_MAX, CodeRows, LANE_SPAN, RowCode};
@@ -63,7 +63,7 @@ pub(crate) fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn Write) ->
     spec.options().finish(&[])?;
     let live = build.live();
     let mut writer = ImageWriter::new(out);
-    if is_coded(build.rows.dtype()) {
+    if flat_is_coded(build.rows.dtype()) {
         writer.section(CODES)?;
         let mut terms = Vec::with_capacity(live.len());
         for some in live.chunks(CHUNK * CHUNKS) {

@@ -38,15 +38,15 @@ struct Coded<'a> {
     numbers: Option<Section<'a>>,
 }
 
-/// Whether rows of `dtype` are coded.
-fn is_coded(dtype: DType) -> bool {
+/// Whether an index of the flat kind over rows of `dtype` has codes of them; smaller rows stand for their codes.
+pub fn flat_is_coded(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
 }
 
 /// Opens the image.
 pub(crate) fn open<'a>(image: &Image<'a>) -> Result<Box<dyn Index + 'a>, IndexError> {
     let header = image.header().clone();
-    let coded = if is_coded(header.dtype) {
+    let coded = if flat_is_coded(header.dtype) {
         let (count, dim) = (header.indexed, header.dim);
         let is_whole = count == header.rows.end - header.rows.start;
         let numbers = || image.section(NUMBERS)?.expect_len(count.checked_mul(4));
