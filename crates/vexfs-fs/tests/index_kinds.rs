@@ -4,8 +4,8 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{append, formatted, open_ro, open_rw};
-use vexfs_ann::index::{Kind, Progress};
+use common::{Silent, append, formatted, open_ro, open_rw};
+use vexfs_ann::index::Kind;
 use vexfs_device::Device;
 use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::append::RowIds;
@@ -15,16 +15,6 @@ use vexfs_fs::{Result, Volume};
 
 const DIM: usize = 8;
 const ROWS: usize = 600;
-
-struct Silent;
-
-impl Progress for Silent {
-    fn step(&self, _stage: &'static str, _done: u64, _total: u64) {}
-
-    fn is_interrupted(&self) -> bool {
-        false
-    }
-}
 
 /// A filesystem with rows around a few centres, elements from 0 to 100.
 fn filled() -> Arc<dyn Device> {

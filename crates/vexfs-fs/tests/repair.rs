@@ -8,7 +8,7 @@ mod repair_support;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use check_recipes::all;
+use check_recipes::{Recipe, all};
 use check_support::image::Image;
 use repair_support::{contents, faults, run, touched};
 use vexfs_device::Device;
@@ -23,8 +23,6 @@ fn is_notice(problems: &[Problem]) -> bool {
 
 #[test]
 fn each_damage_is_repaired_in_one_run() {
-    let sound = Image::new();
-    let before = contents(&(sound.device.clone() as Arc<dyn Device>));
     let mut wrong = String::new();
     for recipe in all() {
         if let Ok(only) = std::env::var("ONLY")
@@ -32,8 +30,9 @@ fn each_damage_is_repaired_in_one_run() {
         {
             continue;
         }
-        let image = Image::new();
-        (recipe.damage)(&image);
+        let sound = (recipe.sound)();
+        let before = contents(&(sound.device.clone() as Arc<dyn Device>));
+        let image = recipe.damaged();
         image.device.remap_on_write();
         let device: Arc<dyn Device> = image.device.clone();
         let (report, told) = run(device.clone(), Mode::Yes);
@@ -89,20 +88,19 @@ fn repair_until(image: &Image, times: u32) -> (vexfs_fs::Result<bool>, Stopper) 
 #[test]
 fn a_repair_that_is_stopped_is_gone_on_with() {
     const MOMENTS: u32 = 6;
-    let sound = Image::new();
-    let before = contents(&(sound.device.clone() as Arc<dyn Device>));
-    let damaged = |damage: &dyn Fn(&Image)| {
-        let image = Image::new();
-        damage(&image);
+    let damaged = |recipe: &Recipe| {
+        let image = recipe.damaged();
         image.device.remap_on_write();
         image
     };
     let mut stopped = 0;
     for recipe in all().into_iter().step_by(11) {
-        let image = damaged(&recipe.damage);
+        let sound = (recipe.sound)();
+        let before = contents(&(sound.device.clone() as Arc<dyn Device>));
+        let image = damaged(&recipe);
         let asked = u32::MAX - repair_until(&image, u32::MAX).1.left;
         for moment in (0..MOMENTS).map(|n| n * asked / MOMENTS) {
-            let image = damaged(&recipe.damage);
+            let image = damaged(&recipe);
             let (report, stopper) = repair_until(&image, moment);
             assert!(matches!(report, Err(FsError::Interrupted)), "{}: {report:?}", recipe.story);
             let device: Arc<dyn Device> = image.device.clone();

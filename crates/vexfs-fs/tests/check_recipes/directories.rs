@@ -8,7 +8,7 @@ use super::Entry;
 use crate::check_support::image::Image;
 
 /// Changes the entries of the only block of a directory; they are put in order.
-fn names(image: &Image, path: &str, change: impl FnOnce(&mut Vec<DirEntry>)) {
+pub(super) fn names(image: &Image, path: &str, change: impl FnOnce(&mut Vec<DirEntry>)) {
     image.edit_dir(path, 0, |entries, _| {
         let DirEntries::Leaf(names) = entries else { panic!("{path} has more than one block") };
         change(names);

@@ -7,6 +7,7 @@ mod collections;
 mod data;
 mod directories;
 mod groups;
+mod indexes;
 mod journal;
 mod objects;
 mod superblock;
@@ -20,13 +21,24 @@ pub struct Recipe {
     pub story: &'static str,
     /// The kinds of problems that are found, in order, each once.
     pub codes: &'static str,
+    /// The sound filesystem.
+    pub sound: fn() -> Image,
     /// What is done.
     pub damage: fn(&Image),
 }
 
+impl Recipe {
+    /// The filesystem to which it was done.
+    pub fn damaged(&self) -> Image {
+        let image = (self.sound)();
+        (self.damage)(&image);
+        image
+    }
+}
+
 /// All of them.
 pub fn all() -> Vec<Recipe> {
-    [
+    let plain = [
         superblock::RECIPES,
         journal::RECIPES,
         groups::RECIPES,
@@ -36,11 +48,13 @@ pub fn all() -> Vec<Recipe> {
         bitmaps::RECIPES,
         collections::RECIPES,
         data::RECIPES,
-    ]
-    .into_iter()
-    .flatten()
-    .map(|&(story, codes, damage)| Recipe { story, codes, damage })
-    .collect()
+    ];
+    let plain = plain.into_iter().flatten().map(|entry| (entry, Image::new as fn() -> Image));
+    let indexed = indexes::RECIPES.iter().map(|entry| (entry, Image::with_indexes as fn() -> Image));
+    plain
+        .chain(indexed)
+        .map(|(&(story, codes, damage), sound)| Recipe { story, codes, sound, damage })
+        .collect()
 }
 
 /// A recipe as the lists write it: story, codes, damage.

@@ -13,11 +13,13 @@ use vexfs_format::inode::Inode;
 use vexfs_format::superblock::{self, Superblock};
 use vexfs_format::{BlockNo, GroupNo, InodeNo, LogicalBlock, Seed, TxnSeq, sums};
 use vexfs_fs::extents::ExtentMap;
+use vexfs_fs::index::{self, BuildOptions};
 use vexfs_fs::path::{LastLink, resolve};
 use vexfs_fs::{BlockSource, OpenOptions, Volume, inode};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::filled;
+use super::{copy, filled};
+use crate::common::{Silent, open_rw};
 
 /// Bytes per block of the image.
 pub const BLOCK: usize = 4096;
@@ -33,7 +35,27 @@ pub struct Image {
 impl Image {
     pub fn new() -> Self {
         static BASE: OnceLock<MemDevice> = OnceLock::new();
-        let device = Arc::new(FaultDevice::new(BASE.get_or_init(|| filled(300, 4096)).fork()));
+        Self::of(BASE.get_or_init(|| filled(300, 4096)))
+    }
+
+    /// The same with indexes `lists` and `flat` of the collection `/described`.
+    pub fn with_indexes() -> Self {
+        static BASE: OnceLock<MemDevice> = OnceLock::new();
+        Self::of(BASE.get_or_init(|| {
+            let device: Arc<dyn Device> = Self::new().device;
+            let mut volume = open_rw(&device);
+            let options = BuildOptions { threads: 1, memory: 64 << 20, progress: &Silent, dry_run: false };
+            for request in ["ivf,nlist=4,name=lists", "flat"] {
+                let request = request.parse().expect("a request");
+                index::build(&mut volume, "described", &request, &options).expect("an index");
+            }
+            volume.close().expect("close");
+            copy(&*device)
+        }))
+    }
+
+    fn of(base: &MemDevice) -> Self {
+        let device = Arc::new(FaultDevice::new(base.fork()));
         let volume = Volume::open(device.clone(), &OpenOptions::default()).expect("a sound filesystem");
         let groups = (0..volume.geometry().groups).map(GroupNo);
         let groups = groups.map(|group| inode::read_group(&volume, group).expect("a descriptor")).collect();

@@ -10,7 +10,6 @@ use vexfs_fs::{BlockSource, OpenOptions, Volume};
 use crate::again::Damaged;
 use crate::check_recipes::{Recipe, all};
 use crate::check_support::check_full;
-use crate::check_support::image::Image;
 use crate::common::{Silent, open_rw};
 use crate::repair_support::run as repair;
 use crate::sample::{SAMPLES, build, delete};
@@ -32,10 +31,9 @@ fn states(base: &MemDevice, log: &[Op]) -> Vec<(MemDevice, Option<String>, Strin
 }
 
 fn try_one(recipe: &Recipe, totals: &Mutex<Totals>) {
-    let image = Image::new();
-    let before = Tree::read(&(image.device.clone() as Arc<dyn Device>));
-    let sound = Image::new();
-    (recipe.damage)(&image);
+    let sound = (recipe.sound)();
+    let before = Tree::read(&(sound.device.clone() as Arc<dyn Device>));
+    let image = recipe.damaged();
     // Sectors that cannot be read are another test's.
     interrupt(recipe.story, &image.device.inner().fork(), &before, sound.volume(), totals);
 }

@@ -9,7 +9,6 @@ use vexfs_fs::check::repair::Mode;
 
 use crate::again::Damaged;
 use crate::check_recipes::{Recipe, all};
-use crate::check_support::image::Image;
 use crate::repair_support::run as repair;
 use crate::totals::{Totals, is_all, run, sample};
 use crate::tree::Tree;
@@ -65,9 +64,8 @@ fn spread(count: u64, most: u64) -> impl Iterator<Item = u64> {
 }
 
 fn try_one(recipe: &Recipe, totals: &Mutex<Totals>) {
-    let (image, sound) = (Image::new(), Image::new());
+    let (image, sound) = (recipe.damaged(), (recipe.sound)());
     let before = Tree::read(&(sound.device.clone() as Arc<dyn Device>));
-    (recipe.damage)(&image);
     // Sectors that cannot be read from the beginning are another test's.
     let base: MemDevice = image.device.inner().fork();
     let (damaged, _) = Damaged::new(&base, &before, sound.volume());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use vexfs_device::Device;
 use vexfs_format::InodeNo;
+use vexfs_format::codes::InodeKind;
 use vexfs_fs::check::repair::{Mode, RepairOptions, RepairReport, repair};
 use vexfs_fs::check::{CheckOptions, DataLevel, Observer, Problem, Severity};
 use vexfs_fs::{OpenOptions, Volume, dir, inode};
@@ -50,7 +51,7 @@ pub fn run(device: Arc<dyn Device>, mode: Mode) -> (vexfs_fs::Result<RepairRepor
 /// Contents by inode: of every object that a path leads to.
 pub type Contents = BTreeMap<u64, Vec<u8>>;
 
-/// Reads everything that can be read from the root directory on.
+/// Reads everything that can be read from the root directory on, but for the files of indexes: they may be made anew.
 pub fn contents(device: &Arc<dyn Device>) -> Contents {
     let volume = Volume::open(device.clone(), &OpenOptions::default()).expect("open");
     let mut found = Contents::new();
@@ -63,7 +64,10 @@ pub fn contents(device: &Arc<dyn Device>) -> Contents {
         }
         if object.kind().is_directory_like() {
             found.insert(ino.get(), Vec::new());
-            todo.extend(dir::list(&volume, &object).into_iter().flatten().map(|entry| entry.inode));
+            let entries = dir::list(&volume, &object).unwrap_or_default().into_iter();
+            let is_collection = object.kind() == InodeKind::Collection;
+            let kept = entries.filter(|entry| !is_collection || entry.name != b"index");
+            todo.extend(kept.map(|entry| entry.inode));
         } else if object.has_inline_target() {
             let len = object.size.get() as usize;
             found.insert(ino.get(), object.root[..len].to_vec());
