@@ -23,7 +23,7 @@ _vexfs__dump() {
 
     case "${cmd}" in
         vexfs__dump)
-            opts="-d -c -b -R -o -q -v -h -V --device --offset --collection --superblock --recursive --output --scramble --prometheus --ids --quiet --verbose --json --help --version"
+            opts="-d -c -b -R -o -q -v -h -V --device --offset --collection --superblock --recursive --output --scramble --prometheus --ids --payload --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -88,6 +88,21 @@ _vexfs__dump() {
                     return 0
                     ;;
                 --ids)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --payload)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"

@@ -4,6 +4,7 @@ complete -c vexfs-dump -s c -l collection -d 'Collection, by name or path [env: 
 complete -c vexfs-dump -s b -l superblock -d 'Block of the backup superblock to use instead of the primary' -r
 complete -c vexfs-dump -s o -l output -d 'For export: file of vectors to write; for map: picture, .svg or .png' -r -F
 complete -c vexfs-dump -l ids -d 'For export: file for the ids or keys of the rows, one to a line' -r -F
+complete -c vexfs-dump -l payload -d 'For export: file for the payload of the rows, a JSON object to a line' -r -F
 complete -c vexfs-dump -s R -l recursive -d 'For ls: list directories below PATH as well'
 complete -c vexfs-dump -l scramble -d 'For image: replace names, keys and the label by others of the same length'
 complete -c vexfs-dump -l prometheus -d 'For health: the text format of Prometheus, for a textfile collector'

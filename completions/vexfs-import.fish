@@ -1,8 +1,10 @@
 complete -c vexfs-import -l format -d 'Format of the files [default: what they look like]' -r -f -a "npy\t''
 npz\t''
 hdf5\t''
+parquet\t''
 text\t''
 jsonl\t''
+csv\t''
 fvecs\t''
 bvecs\t''
 ivecs\t''
@@ -13,8 +15,8 @@ ibin\t''"
 complete -c vexfs-import -s d -l device -d 'Block device, image file, LABEL=… or UUID=… [env: VEXFS_DEVICE]' -r
 complete -c vexfs-import -l offset -d 'Byte of the device at which the filesystem begins' -r
 complete -c vexfs-import -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
-complete -c vexfs-import -l ids -d 'Ids of the rows: an array of integers, or a text with one a line' -r -F
-complete -c vexfs-import -l keys -d 'String keys of the rows, one a line' -r -F
+complete -c vexfs-import -l ids -d 'Ids of the rows: a column of the FILEs, an array of integers, or a text' -r -F
+complete -c vexfs-import -l keys -d 'String keys of the rows: a column of the FILEs, or a text with one a line' -r -F
 complete -c vexfs-import -l payload -d 'What is known of the rows besides: a JSON object a line' -r -F
 complete -c vexfs-import -l mode -d 'What becomes of rows that have these ids or keys already [default: append]' -r -f -a "append\t'They are in the way'
 upsert\t'They are replaced'

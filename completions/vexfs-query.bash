@@ -30,7 +30,7 @@ _vexfs__query() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "npy npz hdf5 text jsonl fvecs bvecs ivecs fbin u8bin i8bin ibin" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "npy npz hdf5 parquet text jsonl csv fvecs bvecs ivecs fbin u8bin i8bin ibin" -- "${cur}"))
                     return 0
                     ;;
                 --device)

@@ -271,19 +271,3 @@ fn threads_make_no_difference_to_the_image_and_memory_none_to_the_rows() {
         other.assert_sound();
     }
 }
-
-#[test]
-fn columns_that_are_not_stored_are_named() {
-    let image = Image::new(2);
-    for (file, text, others) in [
-        ("a.csv", "title,vector,year\nx,\"[1, 2]\",2020\n", "title, year"),
-        ("b.jsonl", "{\"vector\": [1, 2], \"title\": \"x\"}\n", "title"),
-        ("c.jsonl", "{\"vector\": [1, 2]}\n", ""),
-    ] {
-        let path = image.scratch.file(file, text);
-        let run = image.import().arg(path).finish().expect(0);
-        let said = format!("not the columns {others};");
-        assert_eq!(run.stderr.contains(&said), !others.is_empty(), "{file}: {}", run.stderr);
-        assert_eq!(run.stderr.contains("not the columns"), !others.is_empty(), "{file}: {}", run.stderr);
-    }
-}

@@ -1,4 +1,4 @@
-//! `export`: the vectors of a collection as a file of vectors, and how they are called as a text.
+//! `export`: the vectors of a collection as a file of vectors, how they are called and what is known of them as texts.
 
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
@@ -15,6 +15,7 @@ use vexfs_format::codes::DType;
 use vexfs_fs::FsError;
 use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::ids::{Identities, Identity};
+use vexfs_fs::collection::payload::Payloads;
 use vexfs_fs::collection::rows::{Deletions, Rows};
 use vexfs_io::{OutputFormat, RowName, RowWriter, TargetType};
 
@@ -42,8 +43,42 @@ struct Sink<'a> {
     names: Option<BufWriter<File>>,
     /// How rows are called, if that goes to either.
     identities: Option<&'a Identities>,
+    payload: Option<BufWriter<File>>,
+    /// What is known of rows, if that goes to the vectors or to a file of its own.
+    payloads: Option<&'a Payloads>,
     written: u64,
     damaged: u64,
+}
+
+/// Files that take what stands beside the vectors.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside<'p> {
+    /// For ids or keys.
+    pub(crate) ids: Option<&'p Path>,
+    /// For payload, which the file of vectors then has none of.
+    pub(crate) payload: Option<&'p Path>,
+}
+
+/// Runs of rows with what is wrong with the first of each.
+#[derive(Debug, Default)]
+struct Runs(Vec<(Range<u64>, FsError)>);
+
+impl Runs {
+    fn add(&mut self, row: u64, error: FsError) {
+        match self.0.last_mut() {
+            Some((run, _)) if run.end == row => run.end += 1,
+            _ => self.0.push((row..row + 1, error)),
+        }
+    }
+
+    fn tell(self, dump: &mut Dump<'_>, left_out: &str) {
+        for (run, error) in self.0 {
+            match run.end - run.start {
+                1 => dump.damage(format!("{left_out} {} is left out: {error}", run.start)),
+                _ => dump.damage(format!("{left_out}s {}-{} are left out: {error}", run.start, run.end - 1)),
+            }
+        }
+    }
 }
 
 /// A file that takes its name when it is complete.
@@ -52,14 +87,15 @@ struct Pending<'p> {
     file: NamedTempFile,
 }
 
-/// Writes the rows of collection `name` that are not deleted to `file`, in their order, and their ids or keys to `ids`.
+/// Writes the rows of collection `name` that are not deleted to `file`, in their order, and what stands beside them to the files
+/// that are named for it.
 ///
-/// A row that is damaged is named and left out.
+/// A row that is damaged is named and left out, and so is payload.
 pub(crate) fn run(
     dump: &mut Dump<'_>,
     name: &str,
     (file, format): (&Path, OutputFormat),
-    ids: Option<&Path>,
+    beside: Beside<'_>,
 ) -> anyhow::Result<()> {
     // The files that are not complete are removed on the way out.
     signals::catch().context("cannot catch signals")?;
@@ -76,7 +112,8 @@ pub(crate) fn run(
     }
 
     let array = Pending::create(file)?;
-    let names = ids.map(Pending::create).transpose()?;
+    let names = beside.ids.map(Pending::create).transpose()?;
+    let payload = beside.payload.map(Pending::create).transpose()?;
     let buffered = |file: &Pending<'_>| -> anyhow::Result<BufWriter<File>> {
         Ok(BufWriter::with_capacity(256 << 10, file.file.reopen()?))
     };
@@ -84,10 +121,14 @@ pub(crate) fn run(
         format.writer(array.file.reopen()?, &file.display().to_string(), target, collection.dim())?;
     let are_named = vectors.takes_names() || names.is_some();
     let identities = are_named.then(|| collection.identities(&dump.volume)).transpose()?;
+    let has_payload = vectors.takes_payload() || payload.is_some();
+    let payloads = if has_payload { collection.payloads(&dump.volume)? } else { None };
     let mut sink = Sink {
         vectors,
         names: names.as_ref().map(buffered).transpose()?,
         identities: identities.as_ref(),
+        payload: payload.as_ref().map(buffered).transpose()?,
+        payloads: payloads.as_ref(),
         written: 0,
         damaged: 0,
     };
@@ -114,12 +155,12 @@ pub(crate) fn run(
         dtype: dtype.name(),
     };
     sink.vectors.finish()?;
-    if let Some(mut names) = sink.names {
-        names.flush()?;
+    for text in [&mut sink.names, &mut sink.payload].into_iter().flatten() {
+        text.flush()?;
     }
     array.complete()?;
-    if let Some(names) = names {
-        names.complete()?;
+    for text in [names, payload].into_iter().flatten() {
+        text.complete()?;
     }
     if dump.json {
         return dump.document(SCHEMA, &exported);
@@ -138,12 +179,12 @@ impl Sink<'_> {
         range: Range<u64>,
     ) -> anyhow::Result<()> {
         let mut good: Vec<u64> = Vec::new();
-        let mut bad: Vec<(Range<u64>, FsError)> = Vec::new();
+        let mut bad = Runs::default();
         let mut packed = Vec::new();
-        match rows.bytes(range.clone()) {
+        let bytes: &[u8] = match rows.bytes(range.clone()) {
             Ok(bytes) if deletions.words().is_none() => {
                 good.extend(range);
-                self.write(bytes, &good)?;
+                bytes
             }
             Ok(bytes) => {
                 for (row, bytes) in range.zip(bytes.chunks_exact(rows.row_bytes() as usize)) {
@@ -152,7 +193,7 @@ impl Sink<'_> {
                         good.push(row);
                     }
                 }
-                self.write(&packed, &good)?;
+                &packed
             }
             Err(_) => {
                 let keep = |row, bytes: &[u8]| {
@@ -161,35 +202,40 @@ impl Sink<'_> {
                         good.push(row);
                     }
                 };
-                let leave_out = |row, error| match bad.last_mut() {
-                    _ if deletions.contains(row) => {}
-                    Some((run, _)) if run.end == row => run.end += 1,
-                    _ => bad.push((row..row + 1, error)),
+                let leave_out = |row, error| {
+                    if !deletions.contains(row) {
+                        bad.add(row, error);
+                        self.damaged += 1;
+                    }
                 };
                 rows.salvage(range, keep, leave_out);
-                self.write(&packed, &good)?;
+                &packed
             }
-        }
+        };
         self.written += good.len() as u64;
-        for (run, error) in bad {
-            self.damaged += run.end - run.start;
-            match run.end - run.start {
-                1 => dump.damage(format!("row {} is left out: {error}", run.start)),
-                _ => dump.damage(format!("rows {}-{} are left out: {error}", run.start, run.end - 1)),
-            }
-        }
+        bad.tell(dump, "row");
+        self.write(bytes, &good)?.tell(dump, "payload of row");
         Ok(())
     }
 
-    /// Writes rows, given with their numbers, and how they are called.
-    fn write(&mut self, bytes: &[u8], rows: &[u64]) -> anyhow::Result<()> {
-        let Some(identities) = self.identities else {
-            return Ok(self.vectors.write_rows(bytes, &[])?);
+    /// Writes rows, given with their numbers, and what stands beside them. Returns those whose payload cannot be read.
+    fn write(&mut self, bytes: &[u8], rows: &[u64]) -> anyhow::Result<Runs> {
+        let mut unread = Runs::default();
+        let payload: Vec<&str> = match self.payloads {
+            Some(payloads) => {
+                let of = |&row: &u64| payloads.get(row).map_err(|error| unread.add(row, error));
+                rows.iter().map(of).map(Result::unwrap_or_default).collect()
+            }
+            None => Vec::new(),
         };
-        let identities: Vec<Identity> =
-            rows.iter().map(|&row| identities.identity(row)).collect::<Result<_, _>>()?;
+        let identities: Vec<Identity> = match self.identities {
+            Some(identities) => rows.iter().map(|&row| identities.identity(row)).collect::<Result<_, _>>()?,
+            None => Vec::new(),
+        };
         let names: Vec<RowName<'_>> = identities.iter().map(row_name).collect();
-        self.vectors.write_rows(bytes, &names)?;
+        // What has a file of its own is not written twice.
+        let inline = if self.payload.is_some() { &[][..] } else { &payload };
+        self.vectors.write_rows(bytes, &names, inline)?;
         if let Some(file) = &mut self.names {
             for name in names {
                 match name {
@@ -198,7 +244,16 @@ impl Sink<'_> {
                 }
             }
         }
-        Ok(())
+        if let Some(file) = &mut self.payload {
+            for at in 0..rows.len() {
+                match payload.get(at) {
+                    // A line end of JSON lies between values.
+                    Some(text) if !text.is_empty() => writeln!(file, "{}", text.replace(['\n', '\r'], " "))?,
+                    _ => writeln!(file, "null")?,
+                }
+            }
+        }
+        Ok(unread)
     }
 }
 

@@ -51,8 +51,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         What::Diff(other) => diff::show(&mut dump, other)?,
         What::Udev => udev::show(&mut dump)?,
         What::Image { file, scramble } => image::run(&mut dump, file, *scramble)?,
-        What::Export { file, format, ids } => {
-            export::run(&mut dump, args.collection.name(), (file, *format), ids.as_deref())?;
+        What::Export { file, format, ids, payload } => {
+            let beside = export::Beside { ids: ids.as_deref(), payload: payload.as_deref() };
+            export::run(&mut dump, args.collection.name(), (file, *format), beside)?;
         }
     }
     dump.finish()

@@ -66,6 +66,8 @@ pub enum What {
         format: OutputFormat,
         /// The file their ids or keys go to.
         ids: Option<PathBuf>,
+        /// The file their payload goes to.
+        payload: Option<PathBuf>,
     },
 }
 
@@ -174,7 +176,7 @@ fn what(operands: &[OsString], args: &Args) -> Result<What, Usage> {
                 let endings = OutputFormat::endings();
                 Usage::new(format!("'{}' ends in none of {endings}", file.display()))
             })?;
-            none(What::Export { file, format, ids: args.ids.clone() })?
+            none(What::Export { file, format, ids: args.ids.clone(), payload: args.payload.clone() })?
         }
         _ => return Err(Usage::new(format!("'{word}' is not one of {}", WORDS.join(", ")))),
     };
@@ -191,6 +193,9 @@ fn flags_fit(what: What, word: &str, args: &Args) -> Result<What, Usage> {
     }
     if args.ids.is_some() && !matches!(what, What::Export { .. }) {
         return Err(Usage::new(format!("--ids is for 'export', not for {word}")));
+    }
+    if args.payload.is_some() && !matches!(what, What::Export { .. }) {
+        return Err(Usage::new(format!("--payload is for 'export', not for {word}")));
     }
     if args.prometheus && !matches!(what, What::Health { .. }) {
         return Err(Usage::new(format!("--prometheus is for 'health', not for {word}")));
@@ -249,9 +254,9 @@ mod tests {
         assert_eq!(what_of("/img ls -R /models"), What::Ls { path: "/models".into(), recursive: true });
         assert_eq!(what_of("/img cat /README"), What::Cat("/README".into()));
         assert_eq!(what_of("/img get item-7 -c items"), What::Get("item-7".into()));
-        let export =
-            What::Export { file: "x.npy".into(), format: OutputFormat::Npy, ids: Some("x.ids".into()) };
-        assert_eq!(what_of("/img export -c items -o x.npy --ids x.ids"), export);
+        let (file, format) = ("x.npy".into(), OutputFormat::Npy);
+        let export = What::Export { file, format, ids: Some("x.ids".into()), payload: Some("x.p".into()) };
+        assert_eq!(what_of("/img export -c items -o x.npy --ids x.ids --payload x.p"), export);
         assert_eq!(what_of("/img map -o x.svg"), What::Map(Some("x.svg".into())));
         assert_eq!(what_of("/img health --prometheus"), What::Health { prometheus: true });
         assert_eq!(
@@ -285,6 +290,7 @@ mod tests {
             "/img udev x",
             "/img export -o x.pickle",
             "/img super --ids x.ids",
+            "/img super --payload x.jsonl",
             "/img cat /a --json",
             "/img super -R",
             "/img image",

@@ -26,17 +26,24 @@ use vexfs_io::Format;
     override_usage = "vexfs-import [OPTIONS] FILE...\n       vexfs-import [OPTIONS] --mode delete --ids FILE\n       vexfs-import [OPTIONS] --file SRC DEST"
 )]
 pub struct Args {
-    /// Files of vectors: .npy, .npz:array, .h5:/dataset, .fvecs and more, or texts
+    /// Files of vectors: .npy, .npz, .h5, .parquet, .csv, .jsonl, .fvecs and more
     ///
-    /// Arrays of numpy (npy, npz), datasets of HDF5, fvecs and bvecs, fbin, u8bin and i8bin, or text. What
-    /// is meant of a file stands behind a colon: FILE.npz:name, FILE.h5:/train; if there is only one it need not. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is standard input.
+    /// Arrays of numpy (npy, npz), datasets of HDF5, fvecs and bvecs, fbin, u8bin and i8bin, Parquet, CSV, JSON lines, or text.
+    /// What is meant of a file stands behind a colon: FILE.npz:name, FILE.h5:/train, FILE.parquet:column; if there is only one it need not.
+    /// A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object. - is standard input.
+    ///
+    /// A CSV file has a line of names; its vectors are in the column 'vector' or 'embedding', in the only one of lists such as "[0.1, 0.2]",
+    /// or in numbered ones such as x0 to x127 (FILE.csv:x names those). In a JSON object they are the member 'vector' or 'embedding', or the only array of
+    /// numbers. All other columns and members become payload of the rows, unless --ids, --keys or --payload say otherwise: true,
+    /// false and numbers of CSV as such if all of the first 1000 rows have them there, everything else as strings, empty cells
+    /// not at all. Of Parquet, a column of lists holds the vectors, and those of single values become payload.
     #[arg(value_name = "FILE", required_unless_present_any = ["file", "mode"], value_hint = ValueHint::FilePath)]
     pub vectors: Vec<PathBuf>,
 
     /// Format of the files [default: what they look like]
     ///
     /// Needed for what has neither a magic number nor a telling name, such as fvecs on standard input. jsonl is another name for
-    /// text.
+    /// text, in which no line of names is looked for.
     #[arg(long, value_name = "FORMAT", value_parser = format_names(), requires = "vectors")]
     pub format: Option<Format>,
 
@@ -48,22 +55,22 @@ pub struct Args {
     #[allow(missing_docs)] // the fragment says what it is
     pub collection: CollectionArgs,
 
-    /// Ids of the rows: an array of integers, or a text with one a line
+    /// Ids of the rows: a column of the FILEs, an array of integers, or a text
     ///
-    /// A .npy file, a dataset of HDF5, or a text. One id for each row of all files, in their order. An id is a number below 2^64 - 1 that no other row has. Without ids,
+    /// The name of a column or member that all FILEs have, or a .npy file, a dataset of HDF5, or a text with a number a line. One id for each row of all files, in their order. An id is a number below 2^64 - 1 that no other row has. Without ids,
     /// the rows are numbered on from the highest id.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "keys")]
+    #[arg(long, value_name = "FILE|COLUMN", value_hint = ValueHint::FilePath, conflicts_with = "keys")]
     pub ids: Option<PathBuf>,
 
-    /// String keys of the rows, one a line
+    /// String keys of the rows: a column of the FILEs, or a text with one a line
     ///
-    /// A text, or a dataset of strings of HDF5. One key for each row of all files, in their order. Queries print keys instead of ids.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The name of a column or member that all FILEs have, or a text, or a dataset of strings of HDF5. One key for each row of all files, in their order. Queries print keys instead of ids.
+    #[arg(long, value_name = "FILE|COLUMN", value_hint = ValueHint::FilePath)]
     pub keys: Option<PathBuf>,
 
     /// What is known of the rows besides: a JSON object a line
     ///
-    /// One line for each row of all files, in their order; null for a row without. It is stored as it is written, up to 16 MiB a row.
+    /// One line for each row of all files, in their order; null for a row without; in place of other columns of the files. It is stored as it is written, up to 16 MiB a row.
     /// vexfs-query --filter chooses rows by it, --payload prints it. Rows that replace others keep the payload of those unless
     /// this is given.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "vectors")]

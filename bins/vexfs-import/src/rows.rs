@@ -25,16 +25,16 @@ pub(crate) struct Added {
 pub(crate) fn import(args: &Args, volume: &mut Volume, report: &Report) -> anyhow::Result<Added> {
     let (target, input) = Target::open(args, volume)?;
     for (file, source) in &input.sources {
-        let others = source.other_columns();
-        if !others.is_empty() {
-            let others = others.join(", ");
-            report.warning(format!("{file}: only the vectors are taken, not the columns {others}; --ids, --keys and --payload take what is in files"));
+        let unread = source.unread_columns();
+        if !unread.is_empty() && args.payload.is_none() {
+            let unread = unread.join(", ");
+            report.warning(format!("{file}: payload is made of columns of single values, not of {unread}"));
         }
     }
     // What a stream promises is not to be believed so far that a sum of it overflows.
     let promised = input.sources.iter().map(|(_, source)| source.rows());
     let total = promised.reduce(|a, b| a?.checked_add(b?)).flatten();
-    let (path, naming) = (args.collection.name(), input.identities.naming());
+    let (path, mut naming) = (args.collection.name(), input.identities.naming());
     let mut txn = volume.begin()?;
     let ino = match target.place {
         Place::Existing(ino) => ino,
@@ -51,6 +51,7 @@ pub(crate) fn import(args: &Args, volume: &mut Volume, report: &Report) -> anyho
     let mut slabs = Slabs::start(input, args.row_memory(), args.threads.count().get(), UNTOUCHED)?;
     let mut added = Added::default();
     while let Some(slab) = slabs.next()? {
+        naming.goes_on(&slab.file, added.rows, slab.first);
         let pushed = appender.push(&mut txn, &slab.bytes, slab.identities.as_row_ids());
         let pushed = pushed.and_then(|()| match &slab.payload {
             Some(payload) => appender.push_payload(&mut txn, payload),

@@ -35,6 +35,7 @@ pub(crate) struct Input {
     /// Files with their names for messages.
     pub(crate) sources: Vec<(Arc<str>, Box<dyn RowSource>)>,
     pub(crate) identities: Identities,
+    /// Payload in a file of its own; without it, the files of vectors have it, as far as there is any.
     pub(crate) payload: Option<Payloads>,
     pub(crate) dtype: DType,
     pub(crate) dim: usize,
@@ -108,8 +109,11 @@ impl Input {
                 }
                 prepare(&mut bytes, (self.dtype, self.dim), self.is_scaled)
                     .map_err(|(row, problem)| anyhow!("{file}: row {}: {problem}", first + row as u64))?;
-                let identities = self.identities.next(rows)?;
-                let payload = self.payload.as_mut().map(|payload| payload.next(rows)).transpose()?;
+                let identities = self.identities.next(rows, &mut *source)?;
+                let payload = match &mut self.payload {
+                    Some(payload) => Some(payload.next(rows)?),
+                    None => source.beside().and_then(|beside| beside.take_payload()),
+                };
                 let slab = Slab { bytes, rows, identities, payload, file: file.clone(), first };
                 first += rows as u64;
                 if sender.send(Ok(slab)).is_err() {

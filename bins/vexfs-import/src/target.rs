@@ -1,6 +1,7 @@
 //! What the rows become: the kind of the collection they go to, or of the one they create.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use vexfs_cli::args::{DEFAULT_COLLECTION, metric_for};
@@ -13,7 +14,7 @@ use vexfs_fs::collection::create::CollectionSpec;
 use vexfs_fs::index::Expected;
 use vexfs_fs::path::{LastLink, resolve, split_last};
 use vexfs_fs::{FsError, Volume};
-use vexfs_io::{ElementType, OpenOptions, RowSource, TargetType};
+use vexfs_io::{Beside, ElementType, NameKind, OpenOptions, Problem, RowSource, TargetType};
 
 use crate::ahead::wait_for;
 use crate::args::Args;
@@ -75,11 +76,14 @@ impl Target {
         for path in paths {
             sources.push((shown(path).into(), target.open_fitting(args, path)?));
         }
-        let (ids, keys) = (args.ids.clone(), args.keys.clone());
-        let identities = wait_for(UNTOUCHED, move || Identities::open(ids.as_deref(), keys.as_deref()))??;
+        let identities = open_identities(args, &mut sources)?;
         let payload = match args.payload.clone() {
             Some(path) => Some(wait_for(UNTOUCHED, move || Payloads::open(&path))??),
-            None => None,
+            None => {
+                let tables = sources.iter_mut().filter_map(|(_, source)| source.beside());
+                tables.for_each(Beside::keep_payload);
+                None
+            }
         };
         let (dtype, dim) = (target.spec.dtype, target.spec.dim as usize);
         Ok((target, Input { sources, identities, payload, dtype, dim, is_scaled }))
@@ -109,6 +113,26 @@ impl Target {
             Some(_) => "name another collection, which is made from the data: -c NAME".to_owned(),
             None => "all files of one import have the same dimension".to_owned(),
         }
+    }
+}
+
+/// The identities: in a column that all files have, or in a file of their own.
+fn open_identities(
+    args: &Args,
+    sources: &mut [(Arc<str>, Box<dyn RowSource>)],
+) -> anyhow::Result<Identities> {
+    let (ids, keys) = (args.ids.clone(), args.keys.clone());
+    let kind = if ids.is_some() { NameKind::Id } else { NameKind::Key };
+    let column = ids.as_deref().or(keys.as_deref()).and_then(Path::to_str);
+    if let Some(identities) = Identities::in_column(sources, column, kind) {
+        return Ok(identities);
+    }
+    let are_tables = sources.iter_mut().any(|(_, source)| source.beside().is_some());
+    match wait_for(UNTOUCHED, move || Identities::open(ids.as_deref(), keys.as_deref()))? {
+        Err(error) if are_tables && matches!(error.problem(), Problem::Missing) => {
+            Err(error).hint("nor do all files of vectors have a column of that name")
+        }
+        opened => Ok(opened?),
     }
 }
 

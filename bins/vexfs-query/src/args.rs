@@ -22,7 +22,8 @@ pub const DEFAULT_K: u32 = 10;
 pub struct Args {
     /// File of queries: a row per query, or text, a line per query [default: -]
     ///
-    /// Arrays of numpy (npy, npz), datasets of HDF5 (FILE.h5:/test), fvecs and bvecs, fbin, u8bin and i8bin, or text. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
+    /// Arrays of numpy (npy, npz), datasets of HDF5 (FILE.h5:/test), fvecs and bvecs, fbin, u8bin and i8bin, columns
+    /// of Parquet and CSV (FILE.csv:column), or text. A line of text is numbers with commas or spaces between them, a JSON array, or a JSON object with the key 'vector'. - is
     /// standard input: queries are answered as they come.
     #[arg(value_name = "QUERIES", value_hint = ValueHint::FilePath, conflicts_with_all = ["vector", "id"])]
     pub queries: Option<PathBuf>,

@@ -1,8 +1,11 @@
 //! What a table has beside its vectors: the names of the rows, and what else is known of them.
 
+use std::collections::HashSet;
+
 use crate::error::{Problem, excerpt};
+use crate::json;
 use crate::keys::checked_key;
-use crate::payload::{MAX_PAYLOAD_BYTES, TOO_DEEP, is_too_deep};
+use crate::payload::MAX_PAYLOAD_BYTES;
 
 /// Payload of one slab, about, in bytes: what makes a slab shorter than its vectors would.
 const SLAB_BYTES: usize = 4 << 20;
@@ -110,16 +113,33 @@ impl Beside {
     }
 
     /// Adds the payload of a row: its members as names and JSON texts.
+    ///
+    /// # Errors
+    /// [`Problem::Cell`] for a text that is not JSON or cannot be [read again](json::check), and for a name that is there twice;
+    /// [`Problem::Text`] for payload that is too long.
     pub(crate) fn push_payload<'a, T: AsRef<str>>(
         &mut self,
         members: impl Iterator<Item = (&'a str, T)>,
     ) -> Result<(), Problem> {
         let mut object = String::new();
+        let mut names = HashSet::new();
         for (name, value) in members {
+            let value = value.as_ref();
+            let fail = |found, expected| {
+                let problem = Box::new(Problem::Text { found, expected });
+                Problem::Cell { column: excerpt(name), problem }
+            };
+            if !names.insert(name) {
+                return Err(fail("a second value of that name".to_owned(), "each name once"));
+            }
+            json::check(value, 1).map_err(|unreadable| {
+                let found = format!("`{}` ({})", excerpt(value), unreadable.reason);
+                fail(found, "payload that can be read again")
+            })?;
             object.push(if object.is_empty() { '{' } else { ',' });
             push_string(&mut object, name);
             object.push(':');
-            object.push_str(value.as_ref());
+            object.push_str(value);
         }
         if !object.is_empty() {
             object.push('}');
@@ -127,10 +147,6 @@ impl Beside {
         if object.len() > MAX_PAYLOAD_BYTES {
             let found = format!("payload of {} bytes", object.len());
             return Err(Problem::Text { found, expected: "at most 16 MiB" });
-        }
-        if is_too_deep(&object) {
-            let found = TOO_DEEP.to_owned();
-            return Err(Problem::Text { found, expected: "payload that can be read again" });
         }
         self.bytes += object.len() + size_of::<String>();
         self.payload.push(object);
@@ -186,8 +202,15 @@ mod tests {
             serde_json::from_str::<serde_json::Value>(text).unwrap();
         }
         assert_eq!(beside.take_payload(), None);
-        let deep = "[".repeat(100);
-        assert!(beside.push_payload([("a", deep)].into_iter()).is_err());
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        for (name, value, expected) in [
+            ("a", deep.as_str(), "column `a`: found `[[[["),
+            ("b", "-1e999", "column `b`: found `-1e999` (number out of range)"),
+            ("x", "1", "column `x`: found a second value of that name"),
+        ] {
+            let error = beside.push_payload([("x", "1"), (name, value)].into_iter()).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
         let long = format!("\"{}\"", "x".repeat(MAX_PAYLOAD_BYTES));
         assert!(beside.push_payload([("a", long)].into_iter()).is_err());
     }

@@ -81,6 +81,10 @@ impl<R: RawRows> RowSource for Converted<R> {
         self.raw.other_columns()
     }
 
+    fn unread_columns(&self) -> Vec<String> {
+        self.raw.unread_columns()
+    }
+
     fn beside(&mut self) -> Option<&mut Beside> {
         self.raw.beside()
     }

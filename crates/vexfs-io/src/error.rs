@@ -292,6 +292,14 @@ pub enum Problem {
         /// Those of the table.
         found: String,
     },
+    /// Payload that cannot stand beside the vector in one JSON object.
+    #[error("the payload of {row} {found}; it can be written to a file of its own")]
+    Payload {
+        /// How the row is called.
+        row: String,
+        /// What the payload has.
+        found: String,
+    },
     /// A cell of a table that cannot be what it should be.
     #[error("column `{column}`: {problem}")]
     Cell {

@@ -45,8 +45,10 @@ const NAMES: [(&str, Format); 20] = [
     ("npy", Format::Npy),
     ("npz", Format::Npz),
     ("hdf5", Format::Hdf5),
+    ("parquet", Format::Parquet),
     ("text", Format::Text),
     ("jsonl", Format::Text),
+    ("csv", Format::Csv),
     ("fvecs", Format::Fvecs),
     ("bvecs", Format::Bvecs),
     ("ivecs", Format::Ivecs),
@@ -59,13 +61,11 @@ const NAMES: [(&str, Format); 20] = [
     ("ndjson", Format::Text),
     ("json", Format::Text),
     ("txt", Format::Text),
-    ("parquet", Format::Parquet),
-    ("csv", Format::Csv),
     ("tsv", Format::Csv),
 ];
 
 /// How many of [`NAMES`] are offered to users; the rest are taken too.
-const OFFERED: usize = 12;
+const OFFERED: usize = 14;
 
 /// The layouts without a magic, which only a name tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,12 @@ mod tests {
         for name in Format::names() {
             assert_eq!(name == "jsonl", name.parse::<Format>().unwrap().to_string() != name);
         }
-        assert!("hdf6".parse::<Format>().unwrap_err().contains("npy, npz, hdf5, text, jsonl, fvecs"));
+        assert!(
+            "hdf6"
+                .parse::<Format>()
+                .unwrap_err()
+                .contains("npy, npz, hdf5, parquet, text, jsonl, csv, fvecs")
+        );
     }
 
     #[test]

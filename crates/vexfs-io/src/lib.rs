@@ -47,6 +47,7 @@ mod hdf5;
 mod ids;
 mod input;
 mod integers;
+mod json;
 mod keys;
 mod lines;
 mod matrix;

@@ -3,10 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use serde::de::IgnoredAny;
-
 use crate::error::{IoError, Problem, excerpt};
 use crate::input::Input;
+use crate::json::{self, Unreadable};
 use crate::lines::Lines;
 
 /// The longest payload, in bytes of UTF-8.
@@ -49,49 +48,16 @@ impl PayloadReader {
     fn next_payload(&mut self) -> Result<Option<String>, IoError> {
         let Some(line) = self.lines.next_line()? else { return Ok(None) };
         let text = line.trim_matches([' ', '\t', '\r']);
-        let found = match serde_json::from_str::<IgnoredAny>(text) {
-            Ok(_) if is_too_deep(text) => TOO_DEEP.to_owned(),
-            Ok(_) if text == "null" => return Ok(Some(String::new())),
-            Ok(_) if text.starts_with('{') => return Ok(Some(text.to_owned())),
-            Ok(_) => format!("`{}`", excerpt(text)),
+        let found = match json::check(text, 0) {
+            Ok(()) if text == "null" => return Ok(Some(String::new())),
+            Ok(()) if text.starts_with('{') => return Ok(Some(text.to_owned())),
+            Ok(()) => format!("`{}`", excerpt(text)),
             Err(_) if text.is_empty() => "an empty line".to_owned(),
-            Err(error) => format!("no JSON in column {}: {}", error.column(), reason(&error)),
+            Err(Unreadable { column: 0, reason }) => reason,
+            Err(Unreadable { column, reason }) => format!("no JSON in column {column}: {reason}"),
         };
         Err(self.lines.error(Problem::Text { found, expected: PAYLOAD }))
     }
-}
-
-/// Nesting that readers of JSON take at least (serde_json, 128), so that every payload can be looked into.
-const MAX_DEPTH: usize = 100;
-
-/// What is found where [`is_too_deep`].
-pub(crate) const TOO_DEEP: &str = "lists and objects nested more than 100 deep";
-
-/// Whether JSON is nested deeper than all of its readers go.
-pub(crate) fn is_too_deep(text: &str) -> bool {
-    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = is_quoted,
-            b'"' => is_quoted = !is_quoted,
-            b'[' | b'{' if !is_quoted => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return true;
-                }
-            }
-            b']' | b'}' if !is_quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
-/// What is wrong with a text, without the place in it.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
 }
 
 impl Iterator for PayloadReader {

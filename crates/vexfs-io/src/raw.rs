@@ -34,6 +34,11 @@ pub(crate) trait RawRows: Send {
         Vec::new()
     }
 
+    /// As [`RowSource::unread_columns`](crate::RowSource::unread_columns).
+    fn unread_columns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// As [`RowSource::beside`](crate::RowSource::beside); where it is full, [`fill`](Self::fill) returns early.
     fn beside(&mut self) -> Option<&mut Beside> {
         None
@@ -72,6 +77,10 @@ impl RawRows for Box<dyn RawRows> {
 
     fn other_columns(&self) -> Vec<String> {
         (**self).other_columns()
+    }
+
+    fn unread_columns(&self) -> Vec<String> {
+        (**self).unread_columns()
     }
 
     fn beside(&mut self) -> Option<&mut Beside> {

@@ -65,6 +65,11 @@ pub trait RowSource: Send {
         Vec::new()
     }
 
+    /// The columns of a table that cannot be read besides, such as lists.
+    fn unread_columns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What a table has beside its vectors, to be asked for before the first slab and taken after each; `None` where there are vectors
     /// only.
     fn beside(&mut self) -> Option<&mut Beside> {

@@ -31,13 +31,19 @@ pub trait RowWriter {
         false
     }
 
+    /// Whether [`write_rows`](Self::write_rows) can be given the payload of the rows.
+    fn takes_payload(&self) -> bool {
+        false
+    }
+
     /// Writes rows: packed, little-endian, whole. `names` has one for each row if the format
-    /// [takes them](Self::takes_names), and may be empty otherwise.
+    /// [takes them](Self::takes_names), and may be empty otherwise. `payload` has a JSON object for each row, or nothing for one
+    /// without, if the format [takes it](Self::takes_payload) and it is wanted; it is empty otherwise.
     ///
     /// # Errors
     /// [`Problem::Written`](crate::Problem::Written) if the bytes are not whole rows, or more rows than the format can
-    /// count; those of the system.
-    fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>]) -> Result<(), IoError>;
+    /// count; [`Problem::Payload`](crate::Problem::Payload); those of the system.
+    fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>], payload: &[&str]) -> Result<(), IoError>;
 
     /// Completes the file.
     ///
@@ -47,7 +53,7 @@ pub trait RowWriter {
 }
 
 impl RowWriter for NpyWriter<BufWriter<File>> {
-    fn write_rows(&mut self, rows: &[u8], _: &[RowName<'_>]) -> Result<(), IoError> {
+    fn write_rows(&mut self, rows: &[u8], _: &[RowName<'_>], _: &[&str]) -> Result<(), IoError> {
         NpyWriter::write_rows(self, rows)
     }
 
@@ -73,7 +79,7 @@ pub enum OutputFormat {
     I8bin,
     /// HDF5: every type but bf16, bits as packed bytes; with ids or keys.
     Hdf5,
-    /// A JSON object a line: every type; with ids or keys.
+    /// A JSON object a line: every type; with ids or keys, and payload.
     JsonLines,
 }
 

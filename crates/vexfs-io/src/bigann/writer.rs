@@ -53,7 +53,7 @@ impl BinWriter<BufWriter<File>> {
 }
 
 impl<W: Write + Seek> RowWriter for BinWriter<W> {
-    fn write_rows(&mut self, rows: &[u8], _: &[RowName<'_>]) -> Result<(), IoError> {
+    fn write_rows(&mut self, rows: &[u8], _: &[RowName<'_>], _: &[&str]) -> Result<(), IoError> {
         let source_bytes = self.converter.source_row_bytes();
         let count = rows.len() / source_bytes;
         if !rows.len().is_multiple_of(source_bytes) {

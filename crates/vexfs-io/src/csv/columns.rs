@@ -1,6 +1,6 @@
 //! Which columns of a table hold the vectors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use csv::{ByteRecord, ReaderBuilder};
 
@@ -51,6 +51,12 @@ fn delimiter_of(line: &str) -> u8 {
     }
     let most = counts.iter().copied().max().unwrap_or_default();
     DELIMITERS[counts.iter().position(|count| *count == most).unwrap_or_default()]
+}
+
+/// A name that two columns have. Columns without a name, which spreadsheets leave behind, may be many.
+pub(super) fn twice(names: &[String]) -> Option<&str> {
+    let mut seen = HashSet::new();
+    names.iter().map(String::as_str).find(|name| !name.is_empty() && !seen.insert(*name))
 }
 
 /// Where the components of a row are.

@@ -72,8 +72,8 @@ impl<R: Read + Send> CsvRows<R> {
     /// Opens a table and reads its names and its first row; `column` is the one of the vectors, or what the names of several begin with.
     ///
     /// # Errors
-    /// [`Problem::Empty`] if there is no row; [`Problem::Columns`] if it cannot be told where the vectors are; those of
-    /// [`RowSource::read_rows`] for the first.
+    /// [`Problem::Cell`] if two columns have one name; [`Problem::Empty`] if there is no row; [`Problem::Columns`] if it cannot be told
+    /// where the vectors are; those of [`RowSource::read_rows`] for the first.
     pub(crate) fn open(
         stream: R,
         delimiter: u8,
@@ -84,6 +84,13 @@ impl<R: Read + Send> CsvRows<R> {
         let target = options.target.unwrap_or(ElementType::F64.default_target());
         let mut records = Records::new(stream, delimiter, name);
         let names = records.names()?;
+        if let Some(twice) = columns::twice(&names) {
+            let problem = Problem::Text {
+                found: "a second column of that name".to_owned(),
+                expected: "each name once",
+            };
+            return Err(IoError::new(name, Place::Line(1), cells::in_column(twice, problem)));
+        }
         let Some(first) = records.peek()? else {
             let problem = Problem::Empty { expected: "a row behind the names of the columns" };
             return Err(IoError::new(name, Place::Whole, problem));
@@ -174,11 +181,7 @@ impl<R: Read + Send> RowSource for CsvRows<R> {
     }
 
     fn other_columns(&self) -> Vec<String> {
-        let is_vector = |column: usize| match &self.vector {
-            VectorColumns::One(one) => *one == column,
-            VectorColumns::Many(many) => many.contains(&column),
-        };
-        let others = self.names.iter().enumerate().filter(|(column, _)| !is_vector(*column));
+        let others = self.names.iter().enumerate().filter(|(column, _)| !self.vector.has(*column));
         others.map(|(_, name)| name.clone()).collect()
     }
 

@@ -113,7 +113,7 @@ impl RowWriter for Hdf5Writer {
         true
     }
 
-    fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>]) -> Result<(), IoError> {
+    fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>], _: &[&str]) -> Result<(), IoError> {
         let row_bytes = self.columns * self.element.bytes();
         if rows.len() != names.len() * row_bytes {
             let (found, expected) = (rows.len() as u64, (names.len() * row_bytes) as u64);

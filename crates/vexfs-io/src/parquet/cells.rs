@@ -5,33 +5,38 @@ use half::f16;
 use super::schema::{Leaf, Meaning};
 use crate::beside::push_string;
 use crate::element::ElementType;
+use crate::error::Problem;
 
-/// The JSON text of a value; `None` of one that JSON has not: a NaN, an infinity, text that is no UTF-8.
-pub(super) fn json(value: &[u8], leaf: &Leaf) -> Option<String> {
-    match leaf.meaning {
-        Meaning::Bool | Meaning::Decimal(_) => text(value, leaf),
-        Meaning::Number(element) if element.is_integer() => text(value, leaf),
-        Meaning::Number(_) => {
-            let number = text(value, leaf)?;
-            let is_finite = number.parse::<f64>().is_ok_and(f64::is_finite);
-            is_finite.then_some(number)
-        }
-        Meaning::Json => {
-            let json = std::str::from_utf8(value).ok()?;
-            serde_json::from_str::<serde::de::IgnoredAny>(json).ok()?;
-            Some(json.trim().to_owned())
-        }
+/// The JSON text of a value; `None` of a NaN, which stands for a value that is missing. Whether it is JSON, whoever takes it looks.
+///
+/// # Errors
+/// As [`text`].
+pub(super) fn json(value: &[u8], leaf: &Leaf) -> Result<Option<String>, Problem> {
+    let text = text(value, leaf)?;
+    Ok(match leaf.meaning {
+        Meaning::Number(_) if text == "NaN" => None,
+        Meaning::Bool | Meaning::Decimal(_) | Meaning::Number(_) => Some(text),
+        // A line end of JSON lies between values, and payload is written a line each.
+        Meaning::Json => Some(text.trim().replace(['\n', '\r'], " ")),
         _ => {
-            let text = text(value, leaf)?;
             let mut string = String::with_capacity(text.len() + 2);
             push_string(&mut string, &text);
             Some(string)
         }
-    }
+    })
 }
 
 /// The text of a value.
-pub(super) fn text(value: &[u8], leaf: &Leaf) -> Option<String> {
+///
+/// # Errors
+/// [`Problem::Text`] where the bytes are none of what the column holds, such as text that is not UTF-8.
+pub(super) fn text(value: &[u8], leaf: &Leaf) -> Result<String, Problem> {
+    let found = "bytes that are no value of its type";
+    written(value, leaf)
+        .ok_or_else(|| Problem::Text { found: found.to_owned(), expected: "values that can be read" })
+}
+
+fn written(value: &[u8], leaf: &Leaf) -> Option<String> {
     Some(match leaf.meaning {
         Meaning::Bool => if value == [0] { "false" } else { "true" }.to_owned(),
         Meaning::Number(element) => number(value, element)?,
@@ -133,8 +138,9 @@ mod tests {
 
     #[test]
     fn values_are_written_as_people_write_them() {
-        let of =
-            |value: &[u8], physical, meaning| json(value, &leaf(physical, meaning, true)).unwrap_or_default();
+        let of = |value: &[u8], physical, meaning| {
+            json(value, &leaf(physical, meaning, true)).unwrap().unwrap_or_default()
+        };
         let fixed = Physical::Fixed;
         assert_eq!(of(&[1], Physical::Bool, Meaning::Bool), "true");
         assert_eq!(of(&(-5_i32).to_le_bytes(), fixed(4), Meaning::Number(ElementType::I8)), "-5");
@@ -145,8 +151,9 @@ mod tests {
         assert_eq!(of(&0.1_f32.to_le_bytes(), fixed(4), Meaning::Number(ElementType::F32)), "0.1");
         assert_eq!(of(&f64::NAN.to_le_bytes(), fixed(8), Meaning::Number(ElementType::F64)), "");
         assert_eq!(of("a\"b".as_bytes(), Physical::Bytes, Meaning::Text), "\"a\\\"b\"");
-        assert_eq!(of(b"\xff", Physical::Bytes, Meaning::Text), "");
-        assert_eq!(of(b" {\"a\": 1} ", Physical::Bytes, Meaning::Json), "{\"a\": 1}");
+        assert_eq!(of(&f64::INFINITY.to_le_bytes(), fixed(8), Meaning::Number(ElementType::F64)), "inf");
+        assert!(json(b"\xff", &leaf(Physical::Bytes, Meaning::Text, true)).is_err());
+        assert_eq!(of(b" {\"a\":\n1} ", Physical::Bytes, Meaning::Json), "{\"a\": 1}");
         for (days, text) in
             [(0, "1970-01-01"), (-1, "1969-12-31"), (11_016, "2000-02-29"), (20_778, "2026-11-21")]
         {
@@ -157,7 +164,7 @@ mod tests {
         assert_eq!(of(&(-1234_i32).to_le_bytes(), fixed(4), Meaning::Decimal(2)), "-12.34");
         assert_eq!(of(&5_i64.to_le_bytes(), fixed(8), Meaning::Decimal(2)), "0.05");
         let big_endian = leaf(Physical::Bytes, Meaning::Decimal(1), false);
-        assert_eq!(json(&[0xff, 0x00], &big_endian), Some("-25.6".to_owned()));
+        assert_eq!(json(&[0xff, 0x00], &big_endian).unwrap(), Some("-25.6".to_owned()));
         assert_eq!(of(&[0x12; 16], fixed(16), Meaning::Uuid), "\"12121212-1212-1212-1212-121212121212\"");
     }
 }

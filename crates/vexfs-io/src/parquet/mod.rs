@@ -16,6 +16,8 @@ mod schema;
 mod tests;
 mod thrift;
 
+use std::collections::HashSet;
+
 use column::{Column, Narrow, RowFault};
 use footer::Footer;
 use page::Fault;
@@ -62,7 +64,8 @@ impl ParquetRows {
     /// Opens the column that `input` names, or the only one that can be meant. A page takes `memory` bytes at most.
     ///
     /// # Errors
-    /// [`Problem::NotAFile`], [`Problem::Parquet`], [`Problem::Columns`]; [`Problem::Empty`] without a row.
+    /// [`Problem::NotAFile`], [`Problem::Parquet`]; [`Problem::Cell`] if two columns have one name; [`Problem::Columns`];
+    /// [`Problem::Empty`] without a row.
     pub(crate) fn open(input: Input, axes: Axes, memory: usize) -> Result<Self, IoError> {
         let Input { name, bytes, part, .. } = input;
         let fail = |problem| IoError::new(&name, Place::Whole, problem);
@@ -75,6 +78,13 @@ impl ParquetRows {
         };
         let footer = read().map_err(|error| IoError::system(&name, "read", error))?;
         let footer = footer.map_err(|bad| fail(Problem::Parquet { text: bad }))?;
+        let mut seen = HashSet::new();
+        if let Some(twice) = footer.leaves.iter().find(|leaf| leaf.is_plain && !seen.insert(&leaf.name)) {
+            let column = excerpt(&twice.name);
+            let found = "a second column of that name".to_owned();
+            let problem = Box::new(Problem::Text { found, expected: "each name once" });
+            return Err(fail(Problem::Cell { column, problem }));
+        }
         let of_leaf = if matches!(axes, Axes::List) { Leaf::one_integer } else { Leaf::vector };
         let vector = choose(&footer.leaves, part.as_deref(), of_leaf).map_err(fail)?;
         let leaf = &footer.leaves[vector];
@@ -156,13 +166,14 @@ impl ParquetRows {
                     IoError::new(&self.name, Place::Row(row), problem)
                 };
                 if is_name {
-                    let text = value.and_then(|value| cells::text(value, leaf));
-                    let text = text.ok_or_else(|| {
+                    let value = value.ok_or_else(|| {
                         fail(Problem::Text { found: "nothing".to_owned(), expected: "the name of the row" })
                     })?;
+                    let text = cells::text(value, leaf).map_err(fail)?;
                     self.beside.push_name(&text).map_err(fail)?;
-                } else if let Some(value) = value {
-                    let json = cells::json(value, leaf).unwrap_or_else(|| "null".to_owned());
+                } else if let Some(value) = value
+                    && let Some(json) = cells::json(value, leaf).map_err(fail)?
+                {
                     members.push((&leaf.name, json));
                 }
             }
@@ -272,6 +283,17 @@ impl RawRows for ParquetRows {
         let others =
             self.footer.leaves.iter().enumerate().filter(|(at, leaf)| *at != self.vector && leaf.is_scalar());
         others.map(|(_, leaf)| leaf.name.clone()).collect()
+    }
+
+    fn unread_columns(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (at, leaf) in self.footer.leaves.iter().enumerate() {
+            // The leaves of one group follow each other.
+            if at != self.vector && !leaf.is_scalar() && names.last() != Some(&leaf.name) {
+                names.push(leaf.name.clone());
+            }
+        }
+        names
     }
 
     fn beside(&mut self) -> Option<&mut Beside> {

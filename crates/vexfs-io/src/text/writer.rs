@@ -1,15 +1,17 @@
 //! Writing JSON lines.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
 use half::{bf16, f16};
 
+use super::object::Members;
 use crate::element::TargetType;
-use crate::error::{IoError, Place, Problem};
+use crate::error::{IoError, Place, Problem, excerpt};
 use crate::writer::{RowName, RowWriter, WRITE_BUFFER};
 
-/// Writes each row as a JSON object with its `id` or `key` and its `vector`, a line each.
+/// Writes each row as a JSON object with its `id` or `key`, its `vector`, and the members of its payload, a line each.
 ///
 /// Numbers have as many digits as it takes to read the same ones again.
 pub struct JsonLinesWriter<W> {
@@ -28,7 +30,7 @@ impl JsonLinesWriter<BufWriter<File>> {
 }
 
 impl<W: Write> JsonLinesWriter<W> {
-    fn write_row(&mut self, row: &[u8], name: &RowName<'_>) -> std::io::Result<()> {
+    fn write_row(&mut self, row: &[u8], name: &RowName<'_>, payload: &str) -> std::io::Result<()> {
         let sink = &mut self.sink;
         match name {
             RowName::Id(id) => write!(sink, "{{\"id\":{id}")?,
@@ -52,8 +54,31 @@ impl<W: Write> JsonLinesWriter<W> {
                 TargetType::B1 => write!(sink, "{}", row[at / 8] >> (at % 8) & 1)?,
             }
         }
-        sink.write_all(b"]}\n")
+        sink.write_all(b"]")?;
+        if !payload.is_empty() {
+            write!(sink, ",{payload}")?;
+        }
+        sink.write_all(b"}\n")
     }
+}
+
+/// The members of a payload without the braces around them, on one line.
+///
+/// # Errors
+/// What the payload has that cannot stand beside the vector: a member called as one of the row itself is.
+fn members<'a>(payload: &'a str, name: &RowName<'_>) -> Result<Cow<'a, str>, String> {
+    if payload.is_empty() {
+        return Ok(Cow::Borrowed(payload));
+    }
+    let own = if matches!(name, RowName::Id(_)) { "id" } else { "key" };
+    let members = Members::parse(payload).map_err(|(_, problem)| format!("is no JSON object: {problem}"))?;
+    if let Some(taken) = members.names().find(|member| [own, "vector"].contains(member)) {
+        return Err(format!("has a member `{taken}`, as the row has itself"));
+    }
+    let inner = payload.trim().strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+    let inner = inner.unwrap_or_default().trim();
+    // A line end of JSON lies between values.
+    Ok(if inner.contains(['\n', '\r']) { inner.replace(['\n', '\r'], " ").into() } else { inner.into() })
 }
 
 impl<W: Write> RowWriter for JsonLinesWriter<W> {
@@ -61,15 +86,28 @@ impl<W: Write> RowWriter for JsonLinesWriter<W> {
         true
     }
 
-    fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>]) -> Result<(), IoError> {
+    fn takes_payload(&self) -> bool {
+        true
+    }
+
+    fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>], payload: &[&str]) -> Result<(), IoError> {
         let row_bytes = self.target.row_bytes(self.dim);
         if rows.len() != names.len() * row_bytes {
             let (found, expected) = (rows.len() as u64, (names.len() * row_bytes) as u64);
             let problem = Problem::Written { found, expected, unit: "bytes" };
             return Err(IoError::new(&self.name, Place::Whole, problem));
         }
-        for (row, name) in rows.chunks_exact(row_bytes).zip(names) {
-            self.write_row(row, name).map_err(|error| IoError::system(&self.name, "write", error))?;
+        for (at, (row, name)) in rows.chunks_exact(row_bytes).zip(names).enumerate() {
+            let payload = payload.get(at).copied().unwrap_or_default();
+            let members = members(payload, name).map_err(|found| {
+                let row = match name {
+                    RowName::Id(id) => format!("id {id}"),
+                    RowName::Key(key) => format!("key {}", excerpt(key)),
+                };
+                IoError::new(&self.name, Place::Whole, Problem::Payload { row, found })
+            })?;
+            self.write_row(row, name, &members)
+                .map_err(|error| IoError::system(&self.name, "write", error))?;
         }
         Ok(())
     }

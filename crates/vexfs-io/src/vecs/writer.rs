@@ -39,7 +39,7 @@ impl VecsWriter<BufWriter<File>> {
 }
 
 impl<W: Write> RowWriter for VecsWriter<W> {
-    fn write_rows(&mut self, rows: &[u8], _: &[RowName<'_>]) -> Result<(), IoError> {
+    fn write_rows(&mut self, rows: &[u8], _: &[RowName<'_>], _: &[&str]) -> Result<(), IoError> {
         let source_bytes = self.converter.source_row_bytes();
         if !rows.len().is_multiple_of(source_bytes) {
             let (found, expected) = (rows.len() as u64, source_bytes as u64);
