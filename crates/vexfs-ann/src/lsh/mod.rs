@@ -42,6 +42,13 @@ use table::Table;
 /// Probes of [`Index::default_effort`] per table.
 const DEFAULT_PROBES: u32 = 16;
 
+/// A probe takes about as long as comparing this many bytes of rows that lie in sequence: to find the next bucket, to jump to it, and
+/// to look at its rows.
+const PROBE_BYTES: u64 = 8192;
+
+/// Probes per table that are worth a try whatever the number of rows.
+const LEAST_PROBES: u64 = 64;
+
 /// An LSH index that was opened.
 struct Lsh<'a> {
     header: Header,
@@ -138,10 +145,13 @@ impl Index for Lsh<'_> {
         "probes"
     }
 
+    /// Up to where it is no slower to look at all rows, and then that.
     fn efforts(&self, k: usize) -> Vec<Effort> {
         let (rerank, tables) = (self.rerank(k), self.tables.len() as u64);
+        let bytes = self.header.indexed.saturating_mul(self.header.dtype.row_bytes(self.header.dim) as u64);
+        let most = self.buckets().min((bytes / PROBE_BYTES).max(LEAST_PROBES * tables));
         let probes = (0..31).map(|doublings| 1u32 << doublings);
-        let probes = probes.take_while(|probes| u64::from(*probes) * tables < self.buckets());
+        let probes = probes.take_while(|probes| u64::from(*probes) * tables < most);
         let mut efforts: Vec<Effort> = probes.map(|effort| Effort { effort, rerank }).collect();
         efforts.push(Effort { effort: u32::MAX, rerank: rerank.saturating_mul(4) });
         efforts
