@@ -30,9 +30,9 @@ const FIRST_ROWS: usize = 24;
 /// bound, smaller ones cost more passes over the queries; 1 to 8 do equally well.
 const GROWTH: usize = 4;
 
-/// Share of pairs, 1 in this many, that survive by codes without being as near as that: from there on, the tile of
+/// Share of pairs, 1 in this many, that survive by codes, or by parts, without being as near as that: from there on, the tile of
 /// numbers costs less.
-const LOOSE: usize = 12;
+pub(super) const LOOSE: usize = 12;
 
 /// The same of rows of bytes, which a glance compares four times as fast.
 const LOOSE_BYTES: usize = 3;
@@ -104,7 +104,7 @@ impl<'q> Batch<'q> {
         while start < rows.vectors.len() {
             let by_floats = self.seen < self.floats_until;
             let dim = queries.dim();
-            let row_bytes = if by_floats { 4 * dim } else { dim.next_multiple_of(32) };
+            let row_bytes = if by_floats { self.floats.row_bytes(queries) } else { dim.next_multiple_of(32) };
             let most = if !by_floats && self.run > 0 { TRIAL } else { BLOCK_BYTES / row_bytes };
             let count =
                 (self.seen * GROWTH).clamp(FIRST_ROWS, most.max(FIRST_ROWS)).min(rows.vectors.len() - start);
@@ -128,18 +128,21 @@ impl<'q> Batch<'q> {
                 needless += self.meet(level, queries, block, panel, tops, wide);
             }
             let loose = if queries.dtype().row_bytes(1) == 1 { LOOSE_BYTES } else { LOOSE };
-            self.judge(needless * loose > count * tops.len());
+            if self.judge(needless * loose > count * tops.len()) {
+                self.floats.choose(level, queries);
+            }
         }
     }
 
-    /// Takes note of how a block did by its codes.
-    fn judge(&mut self, is_loose: bool) {
+    /// Takes note of how a block did by its codes, and returns that.
+    fn judge(&mut self, is_loose: bool) -> bool {
         if is_loose {
             self.run = (self.run * 2).clamp(*RUN.start(), *RUN.end());
             self.floats_until = self.seen + self.run;
         } else {
             self.run = 0;
         }
+        is_loose
     }
 
     /// Codes the rows of a block.
@@ -225,8 +228,8 @@ mod tests {
     use crate::rng::Random;
 
     /// Of 20 queries and `rows` rows whose element 5 is `far` away from the others: whether codes lost too much when last tried, after
-    /// each piece of 500.
-    fn by_floats(far: impl Fn(usize) -> f32, rows: usize) -> Vec<bool> {
+    /// each piece of 500; the tile of parts takes over where the level has one.
+    fn by_floats(level: Level, far: impl Fn(usize) -> f32, rows: usize) -> Vec<bool> {
         const DIM: usize = 64;
         let mut random = Random::new(3, 0);
         let mut numbers = |count: usize, far: &dyn Fn(usize) -> f32| -> Vec<f32> {
@@ -245,18 +248,25 @@ mod tests {
         for first in (0..rows).step_by(500) {
             let vectors = vectors.slice(first..rows.min(first + 500));
             let rows = Rows { vectors, first: first as u64, deleted: None };
-            batch.push(Level::best(), &queries, rows, &mut tops, &mut Vec::new());
+            batch.push(level, &queries, rows, &mut tops, &mut Vec::new());
             seen.push(batch.run > 0);
+            assert_eq!(
+                batch.floats.is_by_parts(),
+                level.part_cost() == Some(2) && seen.contains(&true),
+                "{level:?}"
+            );
         }
         seen
     }
 
     #[test]
     fn rows_are_met_by_their_numbers_where_codes_lose_too_much_and_only_there() {
-        assert!(by_floats(|_| 0.0, 5000).iter().all(|by_floats| !by_floats));
-        assert!(by_floats(|_| 500.0, 5000).iter().all(|by_floats| *by_floats));
-        // Once the rows are others, the next trial tells.
-        let first_only = by_floats(|row| if row < 1000 { 500.0 } else { 0.0 }, 5000);
-        assert!(first_only[0] && !first_only[9], "{first_only:?}");
+        for level in Level::tested() {
+            assert!(by_floats(level, |_| 0.0, 5000).iter().all(|by_floats| !by_floats));
+            assert!(by_floats(level, |_| 500.0, 5000).iter().all(|by_floats| *by_floats));
+            // Once the rows are others, the next trial tells.
+            let first_only = by_floats(level, |row| if row < 1000 { 500.0 } else { 0.0 }, 5000);
+            assert!(first_only[0] && !first_only[9], "{level:?} {first_only:?}");
+        }
     }
 }

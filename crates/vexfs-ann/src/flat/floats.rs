@@ -1,7 +1,7 @@
-//! Rows of which codes lose too much: every row of a block meets every query in the tile of f32 numbers, and what its bound leaves
-//! is decided as in [`stream`].
+//! Rows of which codes lose too much: every row of a block meets every query in the tile of f32 numbers, or of bf16
+//! [`parts`](super::parts), and what its bound leaves is decided as in [`stream`].
 //!
-//! # Bounds
+//! # Bounds of the tile of numbers
 //! γ stands for [`gamma`]`(d)` of the tile, which is no less than that of a [`glance`](super::glance); b for the k-th best distance. The
 //! arguments are those given there, whose bounds are doubled for the rounding of the reference.
 //!
@@ -14,18 +14,24 @@
 //!   and two roundings, the scaled elements are rounded twice more, so that the sum is off by 2γ at most: it exceeds b − 1 + 6γ only if
 //!   1 − cos exceeds b. Rows with s outside 2⁻⁶⁰ ..= 2¹²⁰ are never ruled out.
 
+#[cfg(test)]
+mod tests;
+
 use std::marker::PhantomData;
 
 use crate::neighbor::TopK;
 use crate::simd::codes::widen;
 use crate::simd::element::{BF16, Element, F16, F32, I8, Tail, U8};
 use crate::simd::float_tile::{FloatPanel, FloatRows, FloatTile, Near, STEP, Term, gamma};
+use crate::simd::part_tile::{PIECE, PartTile};
 use crate::simd::tile::PANEL;
 use crate::simd::{Job, Level, Simd};
 use crate::{DType, Metric};
 
 use super::Queries;
+use super::batch::LOOSE;
 use super::glance::{SAFE_SQUARES, round_up};
+use super::parts::Parts;
 use super::stream::{self, Rows};
 
 /// Largest norm of a query, 2⁶⁰, of which no product with a row overflows.
@@ -76,16 +82,63 @@ fn limit(queries: &Queries, query: usize, bound: f64) -> f32 {
     }
 }
 
+/// The tile by which rows meet queries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Way {
+    /// Of f32 numbers.
+    #[default]
+    Numbers,
+    /// Of bf16 parts.
+    Parts,
+}
+
+impl Way {
+    /// The tile that takes less time at a level of this [`part_cost`](Level::part_cost): that of parts where it takes half as long or less, because rows are to be split first and its
+    /// bound leaves more.
+    ///
+    /// Of numbers, an element takes one multiply-add, and by L2 a subtraction too.
+    fn fastest(part_cost: Option<usize>, queries: &Queries) -> Self {
+        let Some(cost) = part_cost else { return Self::Numbers };
+        let numbers = if queries.metric() == Metric::L2 { 2 * PIECE } else { PIECE };
+        if 2 * queries.parts().products() * cost <= numbers { Self::Parts } else { Self::Numbers }
+    }
+}
+
 /// Room for a block of rows.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Floats {
+    way: Way,
     values: Vec<[f32; STEP]>,
     heads: Vec<f32>,
+    parts: Parts,
     survivors: [Vec<Near>; PANEL],
 }
 
 impl Floats {
+    /// Chooses the tile for the blocks that follow.
+    pub(super) fn choose(&mut self, level: Level, queries: &Queries) {
+        self.way = Way::fastest(level.part_cost(), queries);
+    }
+
+    /// Whether rows meet queries in the tile of parts.
+    #[cfg(test)]
+    pub(super) fn is_by_parts(&self) -> bool {
+        self.way == Way::Parts
+    }
+
+    /// Bytes of a row as the tile takes it.
+    pub(super) fn row_bytes(&self, queries: &Queries) -> usize {
+        match self.way {
+            Way::Numbers => 4 * queries.dim(),
+            Way::Parts => queries.parts().row_bytes(queries.dim()),
+        }
+    }
+
     /// Offers the rows of `block` to `tops`, one per query.
+    ///
+    /// If the tile of parts leaves so many pairs that a glance rules out that they cost more than it saves, the blocks that follow meet
+    /// the queries in that of numbers: its bound of L2 is relative to the distance, and so the better one of rows that are much nearer to
+    /// each other than to the centre.
     pub(super) fn meet(
         &mut self,
         level: Level,
@@ -94,43 +147,74 @@ impl Floats {
         tops: &mut [TopK],
         wide: &mut Vec<f32>,
     ) {
-        self.take(level, block, queries.metric());
-        let term = if queries.metric() == Metric::L2 { Term::Square } else { Term::Product };
-        for ((number, panel), tops) in queries.floats().panels.iter().enumerate().zip(tops.chunks_mut(PANEL))
-        {
+        self.take(level, queries, block);
+        let (pairs, mut needless) = (block.vectors.len() * tops.len(), 0);
+        for (number, tops) in tops.chunks_mut(PANEL).enumerate() {
             let first = number * PANEL;
             let mut limits = [f32::INFINITY; PANEL];
             for ((lane, limit_of), top) in limits.iter_mut().enumerate().zip(&*tops) {
-                *limit_of = limit(queries, first + lane, top.bound());
+                *limit_of = self.limit(queries, first + lane, top.bound());
             }
-            level.float_tile(FloatTile {
-                rows: FloatRows { values: &self.values, heads: &self.heads },
-                panel,
-                term,
-                limits: &limits,
-                survivors: &mut self.survivors,
-            });
+            self.find(level, queries, number, &limits);
             for (lane, top) in tops.iter_mut().enumerate() {
-                let found = &mut self.survivors[lane];
+                let mut found = std::mem::take(&mut self.survivors[lane]);
                 if found.len() > top.k() {
                     // The nearest first: they leave a bound that rules out most of the others.
                     found.select_nth_unstable_by(top.k(), |a, b| a.sum.total_cmp(&b.sum));
                 }
                 let (near, far) = found.split_at(found.len().min(top.k()));
                 let query = (queries, first + lane);
-                stream::scan(level, query, block, near.iter().map(|near| near.row as usize), 0, top, wide);
+                let near = near.iter().map(|near| near.row as usize);
+                needless += stream::scan(level, query, block, near, 0, top, wide);
                 if !far.is_empty() {
-                    let limit = limit(queries, first + lane, top.bound());
+                    let limit = self.limit(queries, first + lane, top.bound());
                     let far = far.iter().filter(|far| far.sum <= limit || far.sum.is_nan());
-                    stream::scan(level, query, block, far.map(|far| far.row as usize), 0, top, wide);
+                    let far = far.map(|far| far.row as usize);
+                    needless += stream::scan(level, query, block, far, 0, top, wide);
                 }
                 found.clear();
+                self.survivors[lane] = found;
             }
+        }
+        if needless * LOOSE > pairs {
+            self.way = Way::Numbers;
+        }
+    }
+
+    /// The sum of a row and query `query` beyond which the distance is proven to exceed `bound`.
+    fn limit(&self, queries: &Queries, query: usize, bound: f64) -> f32 {
+        match self.way {
+            Way::Numbers => limit(queries, query, bound),
+            Way::Parts => queries.parts().limit(queries, query, bound),
+        }
+    }
+
+    /// Finds the pairs of the rows taken and panel `number` that survive.
+    fn find(&mut self, level: Level, queries: &Queries, number: usize, limits: &[f32; PANEL]) {
+        let survivors = &mut self.survivors;
+        match self.way {
+            Way::Numbers => level.float_tile(FloatTile {
+                rows: FloatRows { values: &self.values, heads: &self.heads },
+                panel: &queries.floats().panels[number],
+                term: if queries.metric() == Metric::L2 { Term::Square } else { Term::Product },
+                limits,
+                survivors,
+            }),
+            Way::Parts => level.part_tile(PartTile {
+                rows: self.parts.rows(queries.dim()),
+                panel: queries.parts().panel(number),
+                limits,
+                survivors,
+            }),
         }
     }
 
     /// Takes the rows of `block` in place of others.
-    fn take(&mut self, level: Level, block: Rows<'_>, metric: Metric) {
+    fn take(&mut self, level: Level, queries: &Queries, block: Rows<'_>) {
+        let metric = queries.metric();
+        if self.way == Way::Parts {
+            return self.parts.take(level, block, metric, queries.parts());
+        }
         match block.vectors.dtype() {
             DType::F32 => self.take_as::<F32>(level, block, metric),
             DType::F16 => self.take_as::<F16>(level, block, metric),
@@ -196,7 +280,7 @@ impl<E: Element> Job for Take<'_, E> {
 
 /// The squared norm of a row, within [`float::gamma`](crate::simd::float::gamma).
 #[inline(always)]
-fn square<S: Simd>(simd: S, values: &[[f32; STEP]]) -> f32 {
+pub(super) fn square<S: Simd>(simd: S, values: &[[f32; STEP]]) -> f32 {
     let mut sums = [simd.splat_f32(0.0); 4];
     for four in values.chunks(4) {
         for (sum, eight) in sums.iter_mut().zip(four) {
@@ -206,123 +290,4 @@ fn square<S: Simd>(simd: S, values: &[[f32; STEP]]) -> f32 {
     }
     let [a, b, c, d] = sums;
     simd.sum_f32(simd.add_f32(simd.add_f32(a, b), simd.add_f32(c, d)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rng::Random;
-    use crate::{Neighbor, Vectors, reference};
-
-    /// Uniform in −1 ..= 1.
-    fn numbers(random: &mut Random, count: usize) -> Vec<f32> {
-        (0..count).map(|_| random.below(1 << 25) as f32 / (1 << 24) as f32 - 1.0).collect()
-    }
-
-    /// Lets `rows` meet `asked` in blocks of 50 and compares with brute force; returns how many pairs were ruled out.
-    fn check(name: &str, rows: &[f32], asked: &[f32], dim: usize, k: usize) -> usize {
-        let bytes: Vec<u8> = rows.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let vectors = Vectors::new(&bytes, dim, DType::F32).unwrap();
-        let mut ruled_out = 0;
-        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
-            let queries = Queries::new(asked, dim, DType::F32, metric).unwrap();
-            let want: Vec<Vec<Neighbor>> = asked
-                .chunks(dim)
-                .map(|query| {
-                    let mut top = TopK::new(k);
-                    for row in 0..vectors.len() {
-                        let distance = reference::distance(metric, DType::F32, query, vectors.row(row));
-                        top.offer(row as u64, distance);
-                    }
-                    top.into_sorted()
-                })
-                .collect();
-            for level in Level::tested() {
-                let mut tops = vec![TopK::new(k); queries.len()];
-                let mut floats = Floats::default();
-                for first in (0..vectors.len()).step_by(50) {
-                    let vectors = vectors.slice(first..vectors.len().min(first + 50));
-                    let block = Rows { vectors, first: first as u64, deleted: None };
-                    floats.meet(level, &queries, block, &mut tops, &mut Vec::new());
-                }
-                // What the last bounds leave of the last block.
-                let last = &rows[rows.len() - (vectors.len() - 1) % 50 * dim - dim..];
-                for (query, top) in tops.iter().enumerate() {
-                    let limit = limit(&queries, query, top.bound());
-                    let panel = FloatQueries::new(&queries).panels.swap_remove(query / PANEL);
-                    let mut limits = [f32::NEG_INFINITY; PANEL];
-                    limits[query % PANEL] = limit;
-                    let mut survivors: [Vec<Near>; PANEL] = Default::default();
-                    let term = if metric == Metric::L2 { Term::Square } else { Term::Product };
-                    let rows = FloatRows { values: &floats.values, heads: &floats.heads };
-                    level.float_tile(FloatTile {
-                        rows,
-                        panel: &panel,
-                        term,
-                        limits: &limits,
-                        survivors: &mut survivors,
-                    });
-                    ruled_out += last.len() / dim - survivors[query % PANEL].len();
-                }
-                let found: Vec<_> = tops.into_iter().map(TopK::into_sorted).collect();
-                assert_eq!(found, want, "{name} {metric} d={dim} {level:?}");
-            }
-        }
-        ruled_out
-    }
-
-    #[test]
-    fn the_answer_is_that_of_brute_force_and_the_bound_is_tight() {
-        let mut random = Random::new(1, 0);
-        for dim in [1, 2, 7, 8, 9, 31, 64, 100, 511, 513, 1030] {
-            for queries in [3, 8, 9, 16, 21] {
-                let (rows, asked) = (numbers(&mut random, 170 * dim), numbers(&mut random, queries * dim));
-                let ruled_out = check("uniform", &rows, &asked, dim, 5);
-                // The last block has 20 rows; of all rows about one in 34 is as near as the fifth, of one dimension by cosine one in two.
-                let pairs = 20 * queries * 3 * Level::tested().len();
-                assert!(ruled_out * 4 > pairs * 3, "d={dim} nq={queries}: only {ruled_out} of {pairs}");
-            }
-        }
-    }
-
-    #[test]
-    fn elements_of_any_size_are_decided_as_by_brute_force() {
-        let mut random = Random::new(2, 0);
-        for dim in [21, 600] {
-            for exponent in [-140, -126, -100, -76, -40, 0, 40, 59, 61, 63, 70, 100, 126] {
-                let scale = 2f32.powi(exponent);
-                let large = |values: Vec<f32>| values.iter().map(|value| value * scale).collect::<Vec<_>>();
-                let (rows, asked) = (numbers(&mut random, 120 * dim), numbers(&mut random, 9 * dim));
-                check("rows", &large(rows.clone()), &asked, dim, 10);
-                check("queries", &rows, &large(asked.clone()), dim, 10);
-                check("both", &large(rows), &large(asked), dim, 10);
-            }
-            let mut spread = |values: usize| -> Vec<f32> {
-                let mut one = || numbers(&mut random, 1)[0];
-                (0..values).map(|_| (one() * 2f32.powf(60.0 * one())).clamp(-1e38, 1e38)).collect()
-            };
-            let (mut rows, asked) = (spread(120 * dim), spread(9 * dim));
-            check("of any size", &rows, &asked, dim, 10);
-            rows[3 * dim..5 * dim].fill(0.0);
-            rows[7 * dim..8 * dim].fill(1e-44);
-            rows[9 * dim] = f32::INFINITY;
-            rows[11 * dim + 1] = f32::NAN;
-            check("with zeros and what is not finite", &rows, &asked, dim, 118);
-        }
-    }
-
-    /// Distances that differ by less than an f32 can tell are told apart, as they are by brute force.
-    #[test]
-    fn rows_that_differ_in_the_last_bit_are_told_apart() {
-        let mut random = Random::new(3, 0);
-        for (dim, offset) in [(3, 0.0), (50, 1000.0), (520, 1.0)] {
-            let base: Vec<f32> = numbers(&mut random, dim).iter().map(|value| value + offset).collect();
-            let mut near = |count: usize| -> Vec<f32> {
-                let rows = (0..count).flat_map(|_| base.iter());
-                rows.map(|value| f32::from_bits(value.to_bits() + random.below(4) as u32)).collect()
-            };
-            let (rows, asked) = (near(150), near(10));
-            check("nearly equal", &rows, &asked, dim, 20);
-        }
-    }
 }

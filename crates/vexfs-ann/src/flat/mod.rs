@@ -7,7 +7,7 @@
 //! - [`glance`]: what one pass over a row tells, and the proof of what it rules out.
 //! - [`batch`]: many queries against the same rows, by the tile of small integer codes.
 //! - [`coding`]: the codes of queries and the bounds of the tile.
-//! - [`floats`]: the same by numbers, for rows of which codes lose too much.
+//! - [`floats`]: the same by numbers, for rows of which codes lose too much; [`parts`]: by sums of bf16 numbers.
 //! - [`kind`]: the index kind that keeps the codes of rows.
 
 mod batch;
@@ -15,6 +15,7 @@ mod coding;
 mod floats;
 mod glance;
 pub(crate) mod kind;
+mod parts;
 mod picked;
 mod queries;
 mod scan;

@@ -8,6 +8,7 @@ use crate::{AnnError, DType, Metric, reference};
 
 use super::coding::CodedQueries;
 use super::floats::FloatQueries;
+use super::parts::PartQueries;
 
 /// A set of queries, and the kind of rows they are for.
 ///
@@ -35,6 +36,8 @@ pub struct Queries {
     coded: OnceLock<CodedQueries>,
     /// For the tile of numbers, once it is asked for.
     float_panels: OnceLock<FloatQueries>,
+    /// For the tile of parts, once it is asked for.
+    part_panels: OnceLock<PartQueries>,
     /// The row that each query is, if they are rows.
     own: Vec<u64>,
 }
@@ -147,6 +150,7 @@ impl Queries {
             bits: Vec::new(),
             coded: OnceLock::new(),
             float_panels: OnceLock::new(),
+            part_panels: OnceLock::new(),
             own: Vec::new(),
         }
     }
@@ -245,6 +249,11 @@ impl Queries {
     /// The queries for the tile of numbers; numbers only.
     pub(super) fn floats(&self) -> &FloatQueries {
         self.float_panels.get_or_init(|| FloatQueries::new(self))
+    }
+
+    /// The queries for the tile of parts; numbers only.
+    pub(super) fn parts(&self) -> &PartQueries {
+        self.part_panels.get_or_init(|| PartQueries::new(self))
     }
 
     /// Query `index` as zero-padded bits.

@@ -16,13 +16,13 @@ use super::tile::{PANEL, Tile};
 use super::vector::Block32;
 
 /// Rows, and queries, of a tile; also the quads of one multiplication.
-const SIDE: usize = 16;
+pub(super) const SIDE: usize = 16;
 
 /// Tiles of rows that meet a piece of the panel together.
-const TILES: usize = 4;
+pub(super) const TILES: usize = 4;
 
 /// Bytes of a row of a tile.
-const ROW_BYTES: usize = 64;
+pub(super) const ROW_BYTES: usize = 64;
 
 /// Proof that the machine has AMX-INT8 and the system lets this process use it, and [`Avx512`]: [`Amx::new`] is the only
 /// way to get one.
@@ -75,8 +75,8 @@ impl Amx {
             self.0.judge(&mut tile, done * SIDE, &products.0[..some * SIDE]);
             done += some;
         }
-        // SAFETY: as above. Tiles that are not in use cost nothing when threads are switched.
-        unsafe { asm!("tilerelease", options(nostack)) };
+        // SAFETY: as above.
+        unsafe { release() };
         self.0.rows_from(&mut tile, tiles * SIDE);
     }
 }
@@ -132,7 +132,7 @@ struct Products([[i32; PANEL]; TILES * SIDE]);
 ///
 /// # Safety
 /// The machine has AMX-TILE and the process may use it.
-unsafe fn configure() {
+pub(super) unsafe fn configure() {
     const ALL: Shape = {
         let mut shape =
             Shape { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
@@ -152,6 +152,15 @@ unsafe fn configure() {
             options(nostack, readonly),
         );
     }
+}
+
+/// Gives the tiles back: those that are not in use cost nothing when threads are switched.
+///
+/// # Safety
+/// As of [`configure`].
+pub(super) unsafe fn release() {
+    // SAFETY: by the caller's promise the instruction exists; it touches nothing but the tiles.
+    unsafe { asm!("tilerelease", options(nostack)) };
 }
 
 /// Multiplies 64 rows of `blocks` blocks from `left` on with the panel at `right`, in `steps` pieces of 64 elements.

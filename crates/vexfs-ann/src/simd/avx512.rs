@@ -7,7 +7,8 @@
 use std::arch::x86_64::*;
 
 use super::avx2::Avx2;
-use super::float_tile::{FloatTile, SPAN, STEP, Term};
+use super::float_tile::{FloatTile, Near, SPAN, STEP, Term, keep};
+use super::part_tile::PartTile;
 use super::tile::{PANEL, QUADS, QueryTerms, RowTerms, Tile};
 use super::vector::Block32;
 
@@ -55,6 +56,13 @@ impl Avx512 {
                 Term::Product => float_survivors::<false>(&mut tile),
             }
         }
+    }
+
+    /// Finds the pairs that survive among the rows from `first` on whose sums of products are given.
+    #[cfg(target_os = "linux")]
+    pub(super) fn judge_parts(self, tile: &mut PartTile<'_>, first: usize, sums: &[[f32; PANEL]]) {
+        // SAFETY: `self` proves that the machine has the features enabled there.
+        unsafe { judge_parts(tile, first, sums) }
     }
 
     /// Finds the pairs that survive among the rows from `first` on, of a panel that is not half.
@@ -218,15 +226,40 @@ fn float_survivors<const SQUARES: bool>(tile: &mut FloatTile<'_>) {
         let values = std::array::from_fn(|i| &rows.values[row(i) * steps..][..steps]);
         add_up::<SQUARES>(values, panel.pairs(), &mut sums);
         for (i, &sum) in sums.iter().enumerate().take(count - first) {
-            // "Not greater" is also true of NaN.
-            let survive = panel.live_mask() & u32::from(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(sum, limits));
-            if survive != 0 {
-                let mut array = [0.0; PANEL];
-                // SAFETY: the unaligned form of the store, of exactly the array's 64 bytes.
-                unsafe { _mm512_storeu_ps(array.as_mut_ptr(), sum) };
-                tile.keep(first + i, &array, survive);
-            }
+            keep_within(tile.survivors, first + i, sum, limits, panel.live_mask());
         }
+    }
+}
+
+/// Notes for which of the `live` queries a row survives.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn keep_within(survivors: &mut [Vec<Near>; PANEL], row: usize, sum: __m512, limits: __m512, live: u32) {
+    // "Not greater" is also true of NaN.
+    let survive = live & u32::from(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(sum, limits));
+    if survive != 0 {
+        let mut array = [0.0; PANEL];
+        // SAFETY: the unaligned form of the store, of exactly the array's 64 bytes.
+        unsafe { _mm512_storeu_ps(array.as_mut_ptr(), sum) };
+        keep(survivors, row, &array, survive);
+    }
+}
+
+/// Notes for which queries a row survives whose sums of products are given.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) fn judge_sums(tile: &mut PartTile<'_>, row: usize, sums: __m512) {
+    let scaled = _mm512_mul_ps(sums, _mm512_set1_ps(tile.rows.scales[row]));
+    let head = _mm512_set1_ps(tile.rows.heads[row]);
+    let sums = _mm512_fmadd_ps(head, load_f32(tile.panel.heads()), scaled);
+    keep_within(tile.survivors, row, sums, load_f32(tile.limits), tile.panel.live_mask());
+}
+
+#[cfg(target_os = "linux")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn judge_parts(tile: &mut PartTile<'_>, first: usize, sums: &[[f32; PANEL]]) {
+    for (row, sums) in (first..).zip(sums) {
+        judge_sums(tile, row, load_f32(sums));
     }
 }
 

@@ -135,14 +135,12 @@ pub(crate) struct Near {
     pub(crate) sum: f32,
 }
 
-impl FloatTile<'_> {
-    /// Notes the queries, a bit each, for which a row survives.
-    pub(super) fn keep(&mut self, row: usize, sums: &[f32; PANEL], mut queries: u32) {
-        while queries != 0 {
-            let query = queries.trailing_zeros() as usize;
-            self.survivors[query].push(Near { row: row as u32, sum: sums[query] });
-            queries &= queries - 1;
-        }
+/// Notes the queries, a bit each, for which a row survives.
+pub(super) fn keep(survivors: &mut [Vec<Near>; PANEL], row: usize, sums: &[f32; PANEL], mut queries: u32) {
+    while queries != 0 {
+        let query = queries.trailing_zeros() as usize;
+        survivors[query].push(Near { row: row as u32, sum: sums[query] });
+        queries &= queries - 1;
     }
 }
 
@@ -163,7 +161,7 @@ impl Job for FloatTile<'_> {
 impl FloatTile<'_> {
     /// All rows, with `VECTORS` vectors of eight queries.
     #[inline(always)]
-    fn rows_of<S: Simd, const VECTORS: usize, const SQUARES: bool>(mut self, simd: S) {
+    fn rows_of<S: Simd, const VECTORS: usize, const SQUARES: bool>(self, simd: S) {
         let (steps, count) = (self.rows.steps(), self.rows.heads.len());
         let vector = |of: &[f32; PANEL], vector: usize| simd.load_f32(&of.as_chunks::<8>().0[vector]);
         for first in (0..count).step_by(ROWS) {
@@ -191,7 +189,7 @@ impl FloatTile<'_> {
                     for (&sums, by_query) in sums.iter().zip(by_query.as_chunks_mut::<8>().0) {
                         simd.store_f32(sums, by_query);
                     }
-                    self.keep(first + i, &by_query, survivors);
+                    keep(self.survivors, first + i, &by_query, survivors);
                 }
             }
         }

@@ -4,17 +4,18 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::float_tile::FloatTile;
+use super::part_tile::PartTile;
 use super::scalar::Scalar;
 use super::tile::Tile;
 use super::trial;
 use super::vector::Simd;
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use super::amx::Amx;
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::{amx::Amx, amx_bf16::AmxBf16};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2::Avx2, avx512::Avx512};
+use super::{avx2::Avx2, avx512::Avx512, avx512_bf16::Avx512Bf16};
 
 /// An instruction set that this machine has; owning one proves it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,12 @@ enum Set {
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16(Avx512Bf16),
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     Amx(Amx),
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    AmxBf16(AmxBf16),
     #[cfg(target_arch = "aarch64")]
     Neon(Neon<false>),
     #[cfg(target_arch = "aarch64")]
@@ -55,7 +60,9 @@ impl Level {
     /// - `scalar`: portable code;
     /// - `avx2`: AVX2, FMA and F16C of x86-64;
     /// - `avx512`: besides, AVX-512 F, BW, VL and VNNI, for many against many;
-    /// - `amx`: besides, the tiles of AMX-INT8, for many against many; on Linux, where the system grants them;
+    /// - `avx512-bf16`: besides, the products of AVX-512 BF16, for many against many where codes lose too much;
+    /// - `amx`: `avx512` and the tiles of AMX-INT8, for many against many; on Linux, where the system grants them;
+    /// - `amx-bf16`: besides, the tiles of AMX-BF16, for many against many where codes lose too much;
     /// - `neon`: Advanced SIMD of AArch64, with the byte products of its dot-product extension where present.
     pub fn all() -> Vec<Self> {
         let mut all = vec![Set::Scalar(Scalar)];
@@ -63,8 +70,12 @@ impl Level {
         all.extend(Avx2::new().map(Set::Avx2));
         #[cfg(target_arch = "x86_64")]
         all.extend(Avx512::new().map(Set::Avx512));
+        #[cfg(target_arch = "x86_64")]
+        all.extend(Avx512Bf16::new().map(Set::Avx512Bf16));
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         all.extend(Amx::new().map(Set::Amx));
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        all.extend(AmxBf16::new().map(Set::AmxBf16));
         #[cfg(target_arch = "aarch64")]
         all.extend(Neon::<false>::new().map(Set::Neon));
         #[cfg(target_arch = "aarch64")]
@@ -111,8 +122,12 @@ impl Level {
             Set::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16(_) => "avx512-bf16",
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Set::Amx(_) => "amx",
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::AmxBf16(_) => "amx-bf16",
             #[cfg(target_arch = "aarch64")]
             Set::Neon(_) | Set::NeonDot(_) => "neon",
         }
@@ -126,8 +141,12 @@ impl Level {
             Set::Avx2(token) => token.run(job),
             #[cfg(target_arch = "x86_64")]
             Set::Avx512(token) => token.avx2().run(job),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16(token) => token.avx512().avx2().run(job),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Set::Amx(token) => token.avx512().avx2().run(job),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::AmxBf16(token) => token.amx().avx512().avx2().run(job),
             #[cfg(target_arch = "aarch64")]
             Set::Neon(token) => token.run(job),
             #[cfg(target_arch = "aarch64")]
@@ -140,8 +159,12 @@ impl Level {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512(token) => token.tile(tile),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16(token) => token.avx512().tile(tile),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Set::Amx(token) => token.tile(tile),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::AmxBf16(token) => token.amx().tile(tile),
             _ => self.run(tile),
         }
     }
@@ -151,9 +174,39 @@ impl Level {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512(token) => token.float_tile(tile),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16(token) => token.avx512().float_tile(tile),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Set::Amx(token) => token.avx512().float_tile(tile),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::AmxBf16(token) => token.amx().avx512().float_tile(tile),
             _ => self.run(tile),
+        }
+    }
+
+    /// Finds the pairs of numbers given as parts that survive with the instructions of this level.
+    pub(crate) fn part_tile(self, tile: PartTile<'_>) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16(token) => token.part_tile(tile),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::AmxBf16(token) => token.part_tile(tile),
+            _ => tile.run_portably(),
+        }
+    }
+
+    /// What [`part_tile`](Self::part_tile) takes for one product of parts of a row with sixteen queries, as the number of f32
+    /// multiply-adds of 512 bits for each [`PIECE`](super::part_tile::PIECE) of elements; none where it is portable.
+    ///
+    /// A VDPBF16PS, which does two elements, takes the time of one of them where it is the best there is (Zen 4, Cooper Lake); the 16
+    /// cycles of a TDPBF16PS, which does a piece of sixteen rows, that of 32.
+    pub(crate) fn part_cost(self) -> Option<usize> {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16(_) => Some(16),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::AmxBf16(_) => Some(2),
+            _ => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Every kernel, at every level of this machine, against f64.
 
+mod parts;
+
 use std::marker::PhantomData;
 
 use super::bits::BitQuery;

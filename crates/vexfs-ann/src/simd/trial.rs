@@ -1,7 +1,7 @@
 //! A level's trial: before it is first chosen, it has to agree with portable code on small examples.
 //!
 //! Instructions that a developer's machine lacks, a new compiler, an emulator with a flaw: whatever the reason, a level that
-//! computes something else is not used. Takes some ten microseconds.
+//! computes something else is not used. Takes some ten microseconds, and of bf16 parts some hundred.
 
 use std::marker::PhantomData;
 
@@ -12,6 +12,7 @@ use super::float::{FloatQuery, gamma};
 use super::float_tile::{self, FloatPanel, FloatRows, FloatTile, Near, STEP, Term};
 use super::int::{IntQuery, Signed, Unsigned};
 use super::level::{Job, Level};
+use super::part_tile::{self, PIECE, PartPanel, PartRows, PartTile, Piece, write_parts};
 use super::tile::{PANEL, Panel, QueryTerms, RowTerms, Survivor, Tile};
 use super::vector::{Block32, Simd};
 
@@ -23,7 +24,7 @@ const ROWS: usize = 89;
 
 /// Whether `level` computes what portable code does.
 pub(super) fn agrees(level: Level) -> bool {
-    tiles_agree(level) && float_tiles_agree(level) && kernels_agree(level)
+    tiles_agree(level) && float_tiles_agree(level) && part_tiles_agree(level) && kernels_agree(level)
 }
 
 /// Bytes without pattern (Numerical Recipes' quick generator).
@@ -92,6 +93,44 @@ fn float_tiles_agree(level: Level) -> bool {
             let is_near = all.len() == ROWS && portable.len() == ROWS && all.iter().zip(portable).all(near);
             is_near && all.iter().filter(|near| near.sum <= limit).eq(some)
         })
+    })
+}
+
+fn part_tiles_agree(level: Level) -> bool {
+    if level.part_cost().is_none() {
+        return true;
+    }
+    let of_bytes = |seed, count| bytes(seed, count).into_iter().map(|byte| (f32::from(byte) - 127.5) / 3.0);
+    let pieces = DIM.div_ceil(PIECE);
+    let room = || vec![Piece::ZERO; ROWS.next_multiple_of(part_tile::ROWS) * pieces];
+    let mut parts = [room(), room()];
+    for row in 0..ROWS {
+        let mut values: Vec<f32> = of_bytes(6 + row as u32, DIM).collect();
+        values.resize(pieces * PIECE, 0.0);
+        let [first, second] = parts.each_mut().map(|part| &mut part[row * pieces..][..pieces]);
+        write_parts(&values, first, second);
+    }
+    let queries: Vec<f32> = of_bytes(5, PANEL * DIM).collect();
+    let [heads, scales]: [Vec<f32>; 2] = [4, 3].map(|seed| of_bytes(seed, ROWS).collect());
+    let panel = PartPanel::new(DIM, 2, queries.chunks_exact(DIM), of_bytes(2, PANEL));
+    let rows =
+        PartRows { parts: parts.each_ref().map(Vec::as_slice), pieces, scales: &scales, heads: &heads };
+    let found = |level: Level, limits: &[f32; PANEL]| {
+        let mut survivors: [Vec<Near>; PANEL] = Default::default();
+        level.part_tile(PartTile { rows, panel: &panel, limits, survivors: &mut survivors });
+        survivors
+    };
+    // Elements, scales and heads are at most 42.5; the rounding of these is within that of one element more.
+    let allowed = 2.0 * part_tile::gamma(DIM, 3) * (DIM + 1) as f64 * f64::powi(42.5, 3);
+    let near = |(a, b): (&Near, &Near)| a.row == b.row && f64::from(a.sum - b.sum).abs() <= allowed;
+    let all = found(level, &[f32::INFINITY; PANEL]);
+    let portable = found(Level::SCALAR, &[f32::INFINITY; PANEL]);
+    // Half of the pairs survive the sum of a row in the middle.
+    let limits = std::array::from_fn(|query| portable[query][ROWS / 2].sum);
+    let some = found(level, &limits);
+    all.iter().zip(&portable).zip(some.iter().zip(limits)).all(|((all, portable), (some, limit))| {
+        let is_near = all.len() == ROWS && portable.len() == ROWS && all.iter().zip(portable).all(near);
+        is_near && all.iter().filter(|near| near.sum <= limit).eq(some)
     })
 }
 
