@@ -23,7 +23,7 @@ _vexfs__import() {
 
     case "${cmd}" in
         vexfs__import)
-            opts="-d -c -p -q -v -h -V --format --device --offset --collection --ids --keys --payload --mode --dtype --metric --normalize --index --file --parents --threads --memory --quiet --verbose --json --help --version"
+            opts="-d -c -p -q -v -h -V --format --device --offset --collection --ids --keys --payload --mode --resume --step --abandon --model --dtype --metric --normalize --index --file --parents --threads --memory --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -100,6 +100,14 @@ _vexfs__import() {
                     ;;
                 --mode)
                     COMPREPLY=($(compgen -W "append upsert delete" -- "${cur}"))
+                    return 0
+                    ;;
+                --step)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --model)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --dtype)

@@ -21,6 +21,8 @@ complete -c vexfs-import -l payload -d 'What is known of the rows besides: a JSO
 complete -c vexfs-import -l mode -d 'What becomes of rows that have these ids or keys already [default: append]' -r -f -a "append\t'They are in the way'
 upsert\t'They are replaced'
 delete\t'They are deleted'"
+complete -c vexfs-import -l step -d 'Bytes of rows in a step of --resume [default: 1G]' -r
+complete -c vexfs-import -l model -d 'Model that made the vectors: NAME, or NAME@HASH of its weights' -r
 complete -c vexfs-import -l dtype -d 'Element type of a collection that is created [default: that of the data]' -r -f -a "f32\t''
 f16\t''
 bf16\t''
@@ -35,6 +37,8 @@ complete -c vexfs-import -l index -d 'Build this index once the vectors are stor
 complete -c vexfs-import -l file -d 'Copy the ordinary file SRC to the path DEST; may be given again' -r -F
 complete -c vexfs-import -l threads -d 'Threads that work at the same time [default: one per processor]' -r
 complete -c vexfs-import -l memory -d 'Memory to use, at most [default: 256M; for indexes half of what is available]' -r
+complete -c vexfs-import -l resume -d 'Store in steps, and go on where an interrupted import was'
+complete -c vexfs-import -l abandon -d 'Delete the rows of an import with --resume that was not finished'
 complete -c vexfs-import -l normalize -d 'Scale each vector to length 1 before it is stored'
 complete -c vexfs-import -s p -l parents -d 'Create the missing directories of DEST'
 complete -c vexfs-import -s q -l quiet -d 'Say nothing but errors and warnings'

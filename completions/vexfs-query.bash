@@ -23,7 +23,7 @@ _vexfs__query() {
 
     case "${cmd}" in
         vexfs__query)
-            opts="-d -c -k -o -q -v -h -V --format --device --offset --collection --k --radius --vector --id --filter --payload --index --exact --recall --ef --nprobe --probes --rerank --threads --ground-truth --stats --output --quiet --verbose --json --help --version"
+            opts="-d -c -k -o -q -v -h -V --format --device --offset --collection --k --radius --vector --id --filter --model --payload --index --exact --recall --ef --nprobe --probes --rerank --threads --ground-truth --stats --output --quiet --verbose --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -74,6 +74,10 @@ _vexfs__query() {
                     return 0
                     ;;
                 --filter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --model)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

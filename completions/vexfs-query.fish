@@ -20,6 +20,7 @@ complete -c vexfs-query -l radius -d 'Find the vectors whose distance from the q
 complete -c vexfs-query -l vector -d 'One query, as numbers: "0.1,0.2,…"' -r
 complete -c vexfs-query -l id -d 'One query: the stored vector with this id or key' -r
 complete -c vexfs-query -l filter -d 'Find only vectors whose payload fulfils this, as in "year >= 2020"' -r
+complete -c vexfs-query -l model -d 'Model that made the queries: NAME, or NAME@HASH of its weights' -r
 complete -c vexfs-query -l index -d 'Index that answers: its name, a kind of index, or auto [default: auto]' -r
 complete -c vexfs-query -l recall -d 'Recall that the index is to reach, 0 to 1' -r
 complete -c vexfs-query -l ef -d 'Candidates that a graph (hnsw) keeps while it searches' -r

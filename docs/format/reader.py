@@ -508,14 +508,18 @@ class Volume:
         block = self.block(inode.descriptor)
         self.header(block, b"VXCO", inode.descriptor, inode.number)
         names = ("feature_compat feature_ro_compat feature_incompat rows live_rows next_id generation created_ns dim "
-                 "dtype metric flags").split()
-        desc = Record(struct.Struct("<QQQQQQQQIBBH"), names, block[48:])
+                 "dtype metric flags import_source import_first model").split()
+        desc = Record(struct.Struct("<QQQQQQQQIBBHQQ256s"), names, block[48:])
         where = f"collection {inode.number}"
         need(desc.feature_incompat == 0, f"{where}: unknown incompatible features")
         need(1 <= desc.dim <= 65536 and desc.dtype in ROW_BITS and 1 <= desc.metric <= 4, f"{where}: dim, dtype, metric")
-        need((desc.metric == 4) == (desc.dtype == 6) and desc.flags <= 7, f"{where}: metric or flags")
+        need((desc.metric == 4) == (desc.dtype == 6) and desc.flags <= 15, f"{where}: metric or flags")
         desc.row_bytes = -(-desc.dim * ROW_BITS[desc.dtype] // 8)
         need(desc.rows * desc.row_bytes < 1 << 63 and desc.live_rows <= desc.rows, f"{where}: rows")
+        need(not desc.flags & 8 or desc.import_source and desc.import_first <= desc.rows, f"{where}: import_first")
+        name, _, rest = desc.model.partition(b"\0")
+        need(len(name) < 256 and not any(rest), f"{where}: model")
+        name.decode()
         return desc
 
     def streams(self, inode):

@@ -18,7 +18,17 @@ fn filled() -> Image {
     let keys = image.scratch.file("keys", (0..400).map(|n| format!("customer-{n}\n")).collect::<String>());
     let payload = (0..400).map(|n| format!("{{\"name\":\"person {n}\"}}\n")).collect::<String>();
     let payload = image.scratch.file("payload", payload);
-    let import = image.import().args(["-q", "-c", "people", "--index", "flat", "--index", "hnsw"]);
+    let import = image.import().args([
+        "-q",
+        "-c",
+        "people",
+        "--model",
+        "secret-encoder@77",
+        "--index",
+        "flat",
+        "--index",
+        "hnsw",
+    ]);
     import.arg(&rows).arg("--keys").arg(keys).arg("--payload").arg(payload).finish().expect(0);
     let note = image.scratch.file("note", "confidential contents");
     image.import().arg("-q").arg("--file").arg(note).arg("/private-note.txt").finish().expect(0);
@@ -71,7 +81,9 @@ fn scrambled_names_are_in_no_image() {
     image.dump().args(["-q", "--scramble", "image"]).arg(&copy).finish().expect(0);
     assert_readable(&copy);
     let bytes = std::fs::read(&copy).expect("the image");
-    for secret in ["private-note", "people", "customer", "wardrobe", "confidential", "person"] {
+    for secret in
+        ["private-note", "people", "customer", "wardrobe", "confidential", "person", "secret-encoder"]
+    {
         assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret}");
     }
     let names = |path: &std::path::Path| {

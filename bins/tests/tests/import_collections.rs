@@ -207,10 +207,13 @@ fn rows_are_scaled_where_that_is_asked_for() {
     // The collection keeps the promise of its rows.
     image.import().args(["-q", "-c", "unit"]).arg(&file).finish().expect(0);
     assert_eq!(image.rows("unit"), [unit.clone(), unit.clone()].concat());
-    // A collection that made none takes scaled rows as well.
+    // So does one that was empty; among rows that were not scaled, others may not be.
     image.import().args(["-q", "--normalize"]).arg(&file).finish().expect(0);
     image.import().arg("-q").arg(&file).finish().expect(0);
-    assert_eq!(image.rows("vectors"), [unit, f32_bytes(&[3.0, 4.0, 0.0, -2.0])].concat());
+    assert_eq!(image.rows("vectors"), [unit.clone(), unit].concat());
+    image.import().args(["-q", "-c", "raw"]).arg(&file).finish().expect(0);
+    let run = image.import().args(["--normalize", "-c", "raw"]).arg(&file).finish().expect(1);
+    assert!(run.stderr.contains("raw holds vectors that were not scaled"), "{}", run.stderr);
 
     let before = image.rows("vectors");
     let zero = image.scratch.npy("zero.npy", 2, &[1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 2.0, 2.0]);

@@ -35,6 +35,10 @@ pub(crate) struct CollectionInfo {
     /// What rows are called by: "rows" (their numbers), "ids" or "keys".
     named_by: &'static str,
     normalized: bool,
+    /// The model that made the vectors, if somebody has said it.
+    model: Option<String>,
+    /// Rows of an import that is not finished.
+    unfinished_rows: Option<u64>,
     generation: u64,
     created_ns: u64,
     /// Bytes on the device, metadata included.
@@ -83,6 +87,8 @@ impl CollectionInfo {
                 (false, false) => "rows",
             },
             normalized: desc.has(FLAG_NORMALIZED),
+            model: collection.model().map(|model| model.to_string()),
+            unfinished_rows: collection.unfinished().map(|import| import.rows),
             generation: desc.generation.get(),
             created_ns: desc.created_ns.get(),
             bytes: inode.blocks.get().saturating_mul(block_size),
@@ -154,6 +160,7 @@ pub(crate) fn write_text(dump: &mut Dump<'_>, collections: &[CollectionInfo]) ->
         ("named by", Align::Left),
         ("size", Align::Right),
         ("extents", Align::Right),
+        ("model", Align::Left),
     ]);
     for collection in collections {
         table.row([
@@ -166,6 +173,10 @@ pub(crate) fn write_text(dump: &mut Dump<'_>, collections: &[CollectionInfo]) ->
             collection.named_by.to_owned(),
             format_size(collection.bytes),
             collection.row_extents.to_string(),
+            match (&collection.model, collection.unfinished_rows) {
+                (_, Some(_)) => "(import not finished)".to_owned(),
+                (model, None) => model.clone().unwrap_or_default(),
+            },
         ]);
     }
     Ok(table.write(dump.out)?)
@@ -191,6 +202,12 @@ pub(crate) fn fields_of(collection: &CollectionInfo) -> Vec<(&'static str, Strin
         ("Row generation", collection.generation.to_string()),
         ("Bytes on the device", sized(collection.bytes)),
     ];
+    if let Some(model) = &collection.model {
+        fields.push(("Model", model.clone()));
+    }
+    if let Some(rows) = collection.unfinished_rows {
+        fields.push(("Unfinished import", format!("{rows} rows; vexfs-import --resume goes on with it")));
+    }
     for stream in &collection.streams {
         let StreamInfo { name, inode, size, blocks, extents } = stream;
         fields.push((

@@ -8,6 +8,7 @@ use vexfs_cli::Usage;
 use vexfs_cli::args::{CollectionArgs, DeviceArgs, OutputArgs, ThreadsArgs, dtype, metric};
 use vexfs_cli::size::parse_size;
 use vexfs_format::codes::{DType, Metric};
+use vexfs_fs::collection::model::Model;
 use vexfs_fs::index::IndexRequest;
 use vexfs_io::Format;
 
@@ -37,7 +38,7 @@ pub struct Args {
     /// numbers. All other columns and members become payload of the rows, unless --ids, --keys or --payload say otherwise: true,
     /// false and numbers of CSV as such if all of the first 1000 rows have them there, everything else as strings, empty cells
     /// not at all. Of Parquet, a column of lists holds the vectors, and those of single values become payload.
-    #[arg(value_name = "FILE", required_unless_present_any = ["file", "mode"], value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "FILE", required_unless_present_any = ["file", "mode", "abandon"], value_hint = ValueHint::FilePath)]
     pub vectors: Vec<PathBuf>,
 
     /// Format of the files [default: what they look like]
@@ -84,6 +85,31 @@ pub struct Args {
     #[arg(long, value_name = "MODE", value_enum)]
     mode: Option<Mode>,
 
+    /// Store in steps, and go on where an interrupted import was
+    ///
+    /// Each step is durable, and its rows are found at once. If the import is interrupted, even by the death of the process or of the machine, the same
+    /// command with the same files goes on behind the last step. A file that turns out to have a fault takes the steps back: then
+    /// nothing of the import is there.
+    #[arg(long, requires = "vectors")]
+    pub resume: bool,
+
+    /// Bytes of rows in a step of --resume [default: 1G]
+    ///
+    /// Takes k, M, G and T as powers of 1024. What lies behind the last step is read again after an interruption.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "resume")]
+    pub step: Option<u64>,
+
+    /// Delete the rows of an import with --resume that was not finished
+    #[arg(long, conflicts_with_all = ["vectors", "file", "mode", "ids", "keys"])]
+    pub abandon: bool,
+
+    /// Model that made the vectors: NAME, or NAME@HASH of its weights
+    ///
+    /// It is stored with the collection. Vectors of another model are refused from then on, by vexfs-query --model, too: their distances
+    /// mean nothing. The hash is compared where both have one.
+    #[arg(long, value_name = "MODEL", requires = "vectors")]
+    pub model: Option<Model>,
+
     /// Element type of a collection that is created [default: that of the data]
     ///
     /// b1 is one bit per dimension, made of bool, of 0 and 1, or of u8 with eight bits in each (numpy.packbits with
@@ -101,7 +127,8 @@ pub struct Args {
 
     /// Scale each vector to length 1 before it is stored
     ///
-    /// A vector of length 0 is an error. A collection that is created with this flag scales all rows that come later, too.
+    /// A vector of length 0 is an error. A collection whose first rows come with this flag scales all rows that come later, too; one that has
+    /// rows as they were given refuses it.
     #[arg(long, requires = "vectors")]
     pub normalize: bool,
 
@@ -157,6 +184,9 @@ fn index(text: &str) -> Result<IndexRequest, String> {
     text.parse().map_err(|e: vexfs_fs::FsError| e.to_string())
 }
 
+/// Bytes of a step when nobody says: some seconds of work, beside which a commit does not count.
+const STEP: u64 = 1 << 30;
+
 /// Memory for rows under way when nobody says: a few steps of the size that devices are fast at.
 const ROW_MEMORY: u64 = 256 << 20;
 
@@ -187,9 +217,15 @@ impl Args {
             Mode::Append | Mode::Upsert if !has_vectors && self.mode.is_some() => {
                 "--mode is of vectors, and there is no FILE of them"
             }
+            Mode::Upsert if self.resume => "--resume: an upsert can simply be repeated; leave the flag out",
             _ => return Ok(()),
         };
         Err(Usage::new(problem))
+    }
+
+    /// Bytes of a step of `--resume`.
+    pub fn step(&self) -> u64 {
+        self.step.unwrap_or(STEP)
     }
 
     /// Bytes for rows under way.
@@ -243,7 +279,14 @@ mod tests {
 
     #[test]
     fn flags_that_would_do_nothing_are_refused() {
-        for line in ["-p x.npy", "--file a /a --normalize", "x.npy --ids i --keys k"] {
+        for line in [
+            "-p x.npy",
+            "--file a /a --normalize",
+            "x.npy --ids i --keys k",
+            "x.npy --step 1M",
+            "x.npy --abandon",
+            "x.npy --model @1",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
         for line in [
@@ -253,6 +296,7 @@ mod tests {
             "--mode upsert --ids i",
             "--mode delete",
             "x.npy --mode delete --ids i",
+            "x.npy --mode upsert --ids i --resume",
         ] {
             assert!(parse(line).expect(line).check().is_err(), "{line}");
         }

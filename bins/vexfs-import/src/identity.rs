@@ -9,6 +9,8 @@ use vexfs_fs::collection::append::RowIds;
 use vexfs_fs::error::TakenBy;
 use vexfs_io::{IdReader, IoError, KeyReader, NameKind, Names, RowSource};
 
+use crate::resume::Steps;
+
 /// Where the identities of the rows come from.
 pub(crate) struct Identities {
     /// The file, for messages.
@@ -151,19 +153,26 @@ impl Naming {
     /// The rows from `first` on are those of `file`, from the one with this number on.
     pub(crate) fn goes_on(&mut self, file: &Arc<str>, first: u64, number: u64) {
         if let Counts::RowsOf(files) = &mut self.counts
-            && number == 0
+            && files.last().is_none_or(|(last, _)| !Arc::ptr_eq(last, file))
         {
-            files.push((file.clone(), first));
+            files.push((file.clone(), first.saturating_sub(number)));
         }
     }
 
-    /// Says in which line an id or key stands that is taken.
-    pub(crate) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+    /// Says in which line an id or key stands that is taken. What the error counts begins behind the rows that `steps` have stored.
+    pub(crate) fn explain(&self, error: anyhow::Error, steps: &Steps) -> anyhow::Error {
         let Some(FsError::Duplicate { what, value, given, taken }) = error.downcast_ref() else {
             return error;
         };
-        let (place, _) = self.place(*given);
-        match *taken {
+        let (place, _) = self.place(given + steps.done());
+        let taken = match (*taken, *steps) {
+            (TakenBy::Row(row), Steps::Many { first_row, .. }) if row >= first_row => {
+                TakenBy::Given(row - first_row)
+            }
+            (TakenBy::Given(first), _) => TakenBy::Given(first + steps.done()),
+            (taken, _) => taken,
+        };
+        match taken {
             TakenBy::Row(row) => anyhow!("{place}: {what} {value} is taken by row {row} of the collection"),
             TakenBy::Given(first) => {
                 anyhow!("{place}: {what} {value} is given twice, first in {}", self.place(first).1)
@@ -204,21 +213,32 @@ mod tests {
         let text = Naming { name: "ids.txt".into(), counts: Counts::Lines };
         let array = Naming { name: "ids.npy".into(), counts: Counts::Rows };
         let mut column = Naming { name: "column `id`".into(), counts: Counts::RowsOf(Vec::new()) };
-        for (file, first, number) in [("a.csv", 0, 0), ("a.csv", 2, 2), ("b.csv", 3, 0)] {
-            column.goes_on(&file.into(), first, number);
+        let (a, b) = ("a.csv".into(), "b.csv".into());
+        for (file, first, number) in [(&a, 0, 0), (&a, 2, 2), (&b, 3, 0)] {
+            column.goes_on(file, first, number);
         }
         assert_eq!(
-            text.explain(duplicate(TakenBy::Given(1))).to_string(),
+            text.explain(duplicate(TakenBy::Given(1)), &Steps::One).to_string(),
             "ids.txt: line 5: id 7 is given twice, first in line 2"
         );
         assert_eq!(
-            array.explain(duplicate(TakenBy::Row(3))).to_string(),
+            array.explain(duplicate(TakenBy::Row(3)), &Steps::One).to_string(),
             "ids.npy: row 4: id 7 is taken by row 3 of the collection"
         );
         assert_eq!(
-            column.explain(duplicate(TakenBy::Given(2))).to_string(),
+            column.explain(duplicate(TakenBy::Given(2)), &Steps::One).to_string(),
             "b.csv: row 1: column `id`: id 7 is given twice, first in row 2 of a.csv"
         );
-        assert_eq!(text.explain(anyhow!("other")).to_string(), "other");
+        // A step counts its own rows, and those of earlier steps are rows of the collection.
+        let steps = Steps::Many { source: std::num::NonZeroU64::MIN, first_row: 50, done: 10, bytes: 1 };
+        assert_eq!(
+            text.explain(duplicate(TakenBy::Row(52)), &steps).to_string(),
+            "ids.txt: line 15: id 7 is given twice, first in line 3"
+        );
+        assert_eq!(
+            text.explain(duplicate(TakenBy::Row(49)), &steps).to_string(),
+            "ids.txt: line 15: id 7 is taken by row 49 of the collection"
+        );
+        assert_eq!(text.explain(anyhow!("other"), &Steps::One).to_string(), "other");
     }
 }

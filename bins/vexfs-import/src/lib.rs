@@ -11,6 +11,7 @@ mod identity;
 mod indexes;
 mod normalize;
 mod payload;
+mod resume;
 mod rows;
 mod run;
 mod slabs;

@@ -11,7 +11,7 @@ use vexfs_cli::{Output, Report, Usage, WithHint, signals, volume};
 use vexfs_fs::Volume;
 
 use crate::args::{Args, Mode};
-use crate::{copy, delete, indexes, rows};
+use crate::{copy, delete, indexes, resume, rows};
 
 const SCHEMA: Schema = Schema::new("vexfs-import", 1);
 
@@ -20,6 +20,8 @@ const SCHEMA: Schema = Schema::new("vexfs-import", 1);
 pub(crate) struct Imported {
     /// Rows added.
     rows: u64,
+    /// Rows of the same import that earlier runs have stored.
+    resumed: u64,
     /// How many of them replaced a row.
     replaced: u64,
     /// Rows deleted, without those replaced.
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> anyhow::Result<()> {
         write_document(out, SCHEMA, &imported)?;
         return Ok(());
     }
-    if args.mode() == Mode::Delete {
+    if args.mode() == Mode::Delete || args.abandon {
         report.message(format!("{} in {:.2} s, durable", imported.amount(), imported.seconds));
         return Ok(());
     }
@@ -77,9 +79,13 @@ impl Imported {
         if !args.vectors.is_empty() {
             let added = rows::import(args, volume, report)?;
             (self.rows, self.bytes, self.replaced) = (added.rows, added.bytes, added.replaced);
+            self.resumed = added.resumed;
         }
         if args.mode() == Mode::Delete {
             self.deleted = delete::delete(args, volume)?;
+        }
+        if args.abandon {
+            self.deleted = resume::abandon(args, volume)?;
         }
         for request in &args.index {
             self.indexes.push(indexes::build(args, volume, report, request)?);

@@ -11,11 +11,12 @@ use crate::ahead::Ahead;
 use crate::identity::{Batch, Identities};
 use crate::normalize::normalize;
 use crate::payload::Payloads;
+use crate::resume::{Changed, Stored};
 
 /// Bytes of a slab: large enough that the cost of a hand-over does not show, small enough to stay in the last cache.
 const SLAB_BYTES: u64 = 4 << 20;
 /// Slabs under way: one being read, one waiting, one being written.
-const SLABS: usize = 3;
+pub(crate) const SLABS: usize = 3;
 
 /// Packed rows and how they are called.
 pub(crate) struct Slab {
@@ -41,6 +42,8 @@ pub(crate) struct Input {
     pub(crate) dim: usize,
     /// Whether rows are scaled to length 1.
     pub(crate) is_scaled: bool,
+    /// Rows that are stored already, which are compared and passed over.
+    pub(crate) stored: Option<Stored>,
 }
 
 /// Slabs, and the way back for their buffers.
@@ -102,6 +105,8 @@ impl Input {
                     Some(payload) => payload.rows_within(max_rows, slab_bytes)?,
                     None => max_rows,
                 };
+                let stored = self.stored.as_ref().and_then(|stored| usize::try_from(stored.left()).ok());
+                let most = most.min(stored.unwrap_or(most));
                 let rows = source.read_rows(&mut bytes, most)?;
                 if rows == 0 {
                     spare = Some(bytes);
@@ -114,6 +119,15 @@ impl Input {
                     Some(payload) => Some(payload.next(rows)?),
                     None => source.beside().and_then(|beside| beside.take_payload()),
                 };
+                if let Some(stored) = &mut self.stored {
+                    stored
+                        .compare(&bytes)
+                        .map_err(|row| Changed { file: file.to_string(), row: first + row as u64 })?;
+                    self.stored = self.stored.take_if(|stored| stored.left() > 0);
+                    first += rows as u64;
+                    spare = Some(bytes);
+                    continue;
+                }
                 let slab = Slab { bytes, rows, identities, payload, file: file.clone(), first };
                 first += rows as u64;
                 if sender.send(Ok(slab)).is_err() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use vexfs_cli::args::{DEFAULT_COLLECTION, metric_for};
 use vexfs_cli::{Usage, WithHint};
 use vexfs_format::InodeNo;
@@ -20,6 +20,7 @@ use crate::ahead::wait_for;
 use crate::args::Args;
 use crate::identity::Identities;
 use crate::payload::Payloads;
+use crate::resume::{Steps, Stored};
 use crate::rows::UNTOUCHED;
 use crate::slabs::Input;
 use crate::{indexes, shown};
@@ -31,6 +32,7 @@ pub(crate) struct Target {
     pub(crate) place: Place,
     /// Rows of the collection; `None` when it does not exist.
     rows: Option<u64>,
+    pub(crate) steps: Steps,
 }
 
 /// Where the collection is, or is to be.
@@ -46,14 +48,18 @@ impl Target {
         let name = args.collection.name();
         let mut paths = args.vectors.iter();
         let mut sources = Vec::new();
+        let mut stored = None;
         let target = match Collection::open(volume, name) {
             Ok(collection) => {
                 let spec = collection.spec();
                 indexes::check(args, Expected::of(volume, &collection)?)?;
                 agrees("--dtype", args.dtype, spec.dtype, name)?;
                 agrees("--metric", args.metric, spec.metric, name)?;
+                check_origin(args, &collection)?;
+                let steps = Steps::of(args, Some(&collection))?;
+                stored = Stored::open(volume, &collection, &steps)?;
                 let place = Place::Existing(collection.inode.number());
-                Self { spec, place, rows: Some(collection.rows()) }
+                Self { spec, place, rows: Some(collection.rows()), steps }
             }
             Err(FsError::NotFound { .. }) => {
                 let place = place_of_new(volume, name)?;
@@ -62,7 +68,7 @@ impl Target {
                 let spec = spec_of(args, first, &*source)?;
                 indexes::check(args, Expected::of_new(name, spec))?;
                 sources.push((shown(first).into(), source));
-                Self { spec, place, rows: None }
+                Self { spec, place, rows: None, steps: Steps::of(args, None)? }
             }
             Err(e) => return Err(e.into()),
         };
@@ -86,7 +92,7 @@ impl Target {
             }
         };
         let (dtype, dim) = (target.spec.dtype, target.spec.dim as usize);
-        Ok((target, Input { sources, identities, payload, dtype, dim, is_scaled }))
+        Ok((target, Input { sources, identities, payload, dtype, dim, is_scaled, stored }))
     }
 
     /// Opens a file whose rows fit.
@@ -114,6 +120,23 @@ impl Target {
             None => "all files of one import have the same dimension".to_owned(),
         }
     }
+}
+
+/// Refuses vectors of another model, and rows of length 1 among others.
+fn check_origin(args: &Args, collection: &Collection) -> anyhow::Result<()> {
+    let name = args.collection.name();
+    if let (Some(given), Some(known)) = (&args.model, collection.model())
+        && !given.may_be(&known)
+    {
+        let problem = anyhow!("--model {given}: collection {name} holds vectors of {known}");
+        return Err(problem).hint("name another collection, which is made from the data: -c NAME");
+    }
+    if args.normalize && !collection.spec().normalized && collection.rows() > 0 {
+        let problem =
+            anyhow!("--normalize: collection {name} holds vectors that were not scaled to length 1");
+        return Err(problem).hint("leave the flag out, or name another collection with -c");
+    }
+    Ok(())
 }
 
 /// The identities: in a column that all files have, or in a file of their own.

@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum, ValueHint};
 use vexfs_cli::args::{DEFAULT_COLLECTION, DeviceArgs, OutputArgs, ThreadsArgs, device_spec};
 use vexfs_cli::size::parse_size;
 use vexfs_cli::{DeviceSpec, Usage};
+use vexfs_fs::collection::model::Model;
 use vexfs_fs::search::{Choice, Effort, Filter, Limit, Request};
 use vexfs_io::Format;
 
@@ -99,6 +100,13 @@ pub struct Args {
     /// K neighbours are found whenever as many vectors fulfil it.
     #[arg(long, value_name = "EXPR", value_parser = filter)]
     pub filter: Option<Filter>,
+
+    /// Model that made the queries: NAME, or NAME@HASH of its weights
+    ///
+    /// Refused if the vectors of a collection are of another model, as vexfs-import --model has stored it: distances between them mean
+    /// nothing. The hash is compared where both have one.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<Model>,
 
     /// Print the payload of each neighbour
     #[arg(long)]

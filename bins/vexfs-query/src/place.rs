@@ -1,10 +1,11 @@
 //! Where neighbours are looked for: a collection on a device, or several that answer together.
 
-use anyhow::{Context, bail};
-use vexfs_cli::{Report, Usage, volume};
+use anyhow::{Context, anyhow, bail};
+use vexfs_cli::{Report, Usage, WithHint, volume};
 use vexfs_format::InodeNo;
 use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::create::CollectionSpec;
+use vexfs_fs::collection::model::Model;
 use vexfs_fs::collection::payload::Payloads;
 use vexfs_fs::index::Indexes;
 use vexfs_fs::search::{Limit, Plan, Searcher};
@@ -25,6 +26,7 @@ pub(crate) struct Place {
     pub(crate) undecided: u64,
     indexes: Indexes,
     spec: CollectionSpec,
+    model: Option<Model>,
     inode: InodeNo,
 }
 
@@ -90,6 +92,23 @@ fn agree(places: &[Place]) -> anyhow::Result<()> {
             let (first, other) = (first.name(), other.name());
             bail!("{first} has {what} {a} and {other} {b}: they cannot be searched together");
         }
+        if let (Some(a), Some(b)) = (&first.model, &other.model)
+            && !a.may_be(b)
+        {
+            let (first, other) = (first.name(), other.name());
+            bail!("{first} holds vectors of {a} and {other} of {b}: they cannot be searched together");
+        }
+    }
+    Ok(())
+}
+
+/// Refuses queries of another model than the vectors are of.
+fn check_model(args: &Args, collection: &Collection) -> anyhow::Result<()> {
+    if let (Some(given), Some(known)) = (&args.model, collection.model())
+        && !given.may_be(&known)
+    {
+        let problem = anyhow!("--model {given}: collection {} holds vectors of {known}", collection.path);
+        return Err(problem).hint("make the queries with that model, or search another collection: -c NAME");
     }
     Ok(())
 }
@@ -97,6 +116,7 @@ fn agree(places: &[Place]) -> anyhow::Result<()> {
 impl Place {
     fn open(args: &Args, volume: &Volume, device: Option<String>, name: &str) -> anyhow::Result<Self> {
         let collection = Collection::open(volume, name)?;
+        check_model(args, &collection)?;
         let is_payload_wanted = args.filter.is_some() || args.payload;
         let payloads = if is_payload_wanted { collection.payloads(volume)? } else { None };
         Ok(Self {
@@ -107,6 +127,7 @@ impl Place {
             undecided: 0,
             indexes: Indexes::open(volume, &collection, &args.request().choice),
             spec: collection.spec(),
+            model: collection.model(),
             inode: collection.inode.number(),
         })
     }

@@ -69,7 +69,7 @@ impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
 }
 
 /// Whether an `E` is among the causes of `error`, hints included.
-pub(crate) fn is_caused_by<E: Error + Send + Sync + 'static>(error: &anyhow::Error) -> bool {
+pub fn is_caused_by<E: Error + Send + Sync + 'static>(error: &anyhow::Error) -> bool {
     // `downcast_ref` sees what was added as context, the chain what lies below.
     error.downcast_ref::<E>().is_some()
         || error.chain().any(|cause| {

@@ -56,7 +56,7 @@ pub mod undo;
 pub mod volume;
 
 pub use device::{DeviceSpec, Located};
-pub use error::{Interrupted, Usage, WithHint};
+pub use error::{Interrupted, Usage, WithHint, is_caused_by};
 pub use exit::{Family, FsckStatus, Outcome};
 pub use output::Output;
 pub use report::{Progress, Report, Unit};

@@ -40,6 +40,11 @@ pub const STREAM_PAYLOAD_ENDS: &str = "payload.end";
 /// Stream of deletions: bit r set means that row r is deleted; rows past its end are not. Absent without deletions.
 pub const STREAM_DELETED: &str = "deleted";
 
+/// Bytes of the field `model`.
+const MODEL_FIELD: usize = 256;
+/// Longest name of a model, in bytes: a zero follows it.
+pub const MODEL_MAX: usize = MODEL_FIELD - 1;
+
 /// Bytes of an id, of a key's end and of its hash.
 const ID_BYTES: u64 = 8;
 
@@ -49,6 +54,8 @@ pub const FLAG_IDS: u16 = 1;
 pub const FLAG_KEYS: u16 = 2;
 /// `flags`: rows were scaled to unit length when they were imported.
 pub const FLAG_NORMALIZED: u16 = 4;
+/// `flags`: an import in steps is not finished; the rows from `import_first` on are its rows.
+pub const FLAG_IMPORTING: u16 = 8;
 
 /// Salt kind of row checksums ("VXRW").
 pub const ROW_KIND: u32 = u32::from_le_bytes(*b"VXRW");
@@ -78,10 +85,16 @@ on_disk! {
         dtype: u8,
         /// Metric, see [`Metric`].
         metric: u8,
-        /// [`FLAG_IDS`], [`FLAG_KEYS`], [`FLAG_NORMALIZED`].
+        /// [`FLAG_IDS`], [`FLAG_KEYS`], [`FLAG_NORMALIZED`], [`FLAG_IMPORTING`].
         flags: U16,
+        /// Fingerprint of the files of the last import in steps; 0 if there was none, or it was given up.
+        import_source: U64,
+        /// First row of that import while it is not finished.
+        import_first: U64,
+        /// The model that made the vectors, `NAME` or `NAME@HASH`: UTF-8, then zeros. All zeros if nobody has said it.
+        model: [u8; MODEL_FIELD],
         /// Zero; kept as found.
-        reserved: [u8; 392],
+        reserved: [u8; 120],
     }
 }
 
@@ -119,7 +132,7 @@ impl CollectionDesc {
         if !metric_fits(metric, dtype) {
             return Err(bad("metric", desc.metric.into(), "hamming for b1, and only for b1"));
         }
-        if desc.flags.get() & !(FLAG_IDS | FLAG_KEYS | FLAG_NORMALIZED) != 0 {
+        if desc.flags.get() & !(FLAG_IDS | FLAG_KEYS | FLAG_NORMALIZED | FLAG_IMPORTING) != 0 {
             return Err(bad("flags", desc.flags.get().into(), "made of known bits"));
         }
         let rows = desc.rows.get();
@@ -129,7 +142,44 @@ impl CollectionDesc {
         if desc.live_rows.get() > rows {
             return Err(bad("live_rows", desc.live_rows.get(), "at most rows"));
         }
+        if !desc.is_import_possible() {
+            return Err(bad(
+                "import_first",
+                desc.import_first.get(),
+                "at most rows, of files with a fingerprint",
+            ));
+        }
+        if !desc.is_model_text() {
+            return Err(bad("model", u64::from(desc.model[0]), "UTF-8 of at most 255 bytes, then zeros"));
+        }
         Ok(desc)
+    }
+
+    /// Whether what is said of an import that is not finished can be.
+    fn is_import_possible(&self) -> bool {
+        let is_known = self.import_source.get() != 0 && self.import_first.get() <= self.rows.get();
+        is_known || !self.has(FLAG_IMPORTING)
+    }
+
+    fn is_model_text(&self) -> bool {
+        let (name, rest) = self.model.split_at(self.model_len());
+        std::str::from_utf8(name).is_ok() && !rest.is_empty() && rest.iter().all(|byte| *byte == 0)
+    }
+
+    /// Forgets an import and a model that [`Self::decode`] would refuse: what was changed otherwise may have made them so.
+    pub fn forget_impossible(&mut self) {
+        if !self.is_import_possible() {
+            self.end_import(0);
+        }
+        if !self.is_model_text() {
+            self.model = [0; MODEL_FIELD];
+        }
+    }
+
+    /// Says that no import is under way, and which files the last one in steps had; 0 for none.
+    pub fn end_import(&mut self, source: u64) {
+        self.flags = U16::new(self.flags.get() & !FLAG_IMPORTING);
+        (self.import_source, self.import_first) = (U64::new(source), U64::new(0));
     }
 
     /// A sealed descriptor block.
@@ -169,6 +219,24 @@ impl CollectionDesc {
     /// Bytes of one row.
     pub fn row_bytes(&self) -> u64 {
         self.dtype().row_bytes(self.dim.get())
+    }
+
+    /// The model that made the vectors, if somebody has said it.
+    pub fn model(&self) -> Option<&str> {
+        let name = std::str::from_utf8(&self.model[..self.model_len()]).unwrap_or_default();
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// Says which model made the vectors; what is longer than [`MODEL_MAX`] is not stored.
+    pub fn set_model(&mut self, name: &str) {
+        self.model = [0; MODEL_FIELD];
+        if let Some(field) = self.model[..MODEL_MAX].get_mut(..name.len()) {
+            field.copy_from_slice(name.as_bytes());
+        }
+    }
+
+    fn model_len(&self) -> usize {
+        self.model.iter().position(|byte| *byte == 0).unwrap_or(MODEL_FIELD)
     }
 
     /// Whether a flag is set.
@@ -219,12 +287,20 @@ mod tests {
         let desc = CollectionDesc::new(768, DType::F32, Metric::Cosine, 5);
         assert_eq!(round(&desc), Ok(desc));
         assert_eq!(desc.row_bytes(), 3072);
+        let mut named = desc;
+        for (name, stored) in [("m@1", Some("m@1")), ("ü", Some("ü")), ("", None), (&"x".repeat(256), None)]
+        {
+            named.set_model(name);
+            assert_eq!((round(&named), named.model()), (Ok(named), stored));
+        }
+        named.set_model(&"x".repeat(MODEL_MAX));
+        assert_eq!((round(&named), named.model().map(str::len)), (Ok(named), Some(MODEL_MAX)));
     }
 
     #[test]
     fn fields_out_of_range_are_refused() {
         let good = CollectionDesc::new(768, DType::F32, Metric::L2, 5);
-        let changes: [fn(&mut CollectionDesc); 9] = [
+        let changes: [fn(&mut CollectionDesc); 14] = [
             |d| d.dim = U32::new(0),
             |d| d.dim = U32::new(DIM_MAX + 1),
             |d| d.dtype = 0,
@@ -234,11 +310,18 @@ mod tests {
             |d| d.rows = U64::new(u64::MAX / 4),
             |d| (d.dim, d.dtype, d.rows) = (U32::new(1), DType::U8.code(), U64::new(1 << 60)),
             |d| d.live_rows = U64::new(1),
+            |d| (d.flags, d.import_source, d.import_first) = (U16::new(8), U64::new(1), U64::new(1)),
+            |d| d.flags = U16::new(8),
+            |d| d.model[0] = 0xff,
+            |d| d.model[1] = b'x',
+            |d| d.model = [b'x'; MODEL_FIELD],
         ];
         for (n, change) in changes.iter().enumerate() {
             let mut desc = good;
             change(&mut desc);
             assert!(round(&desc).is_err(), "change {n}");
+            desc.forget_impossible();
+            assert_eq!(round(&desc).is_ok(), n >= 9, "change {n}");
         }
     }
 }

@@ -191,7 +191,10 @@ const VERSION_1: &[Expected] = &[
             ("dtype", 68, 1),
             ("metric", 69, 1),
             ("flags", 70, 2),
-            ("reserved", 72, 392),
+            ("import_source", 72, 8),
+            ("import_first", 80, 8),
+            ("model", 88, 256),
+            ("reserved", 344, 120),
         ],
     },
     Expected {

@@ -14,11 +14,13 @@ mod names;
 use std::collections::HashMap;
 
 use vexfs_device::Device;
+use vexfs_format::block_header::BlockHeader;
 use vexfs_format::codes::InodeKind;
+use vexfs_format::collection::CollectionDesc;
 use vexfs_format::group_desc::GroupDesc;
 use vexfs_format::inode::Inode;
 use vexfs_format::superblock::{self, Superblock};
-use vexfs_format::{BlockNo, GroupNo, InodeNo};
+use vexfs_format::{BlockNo, GroupNo, InodeNo, TxnSeq};
 use zerocopy::IntoBytes;
 
 use self::contents::Role;
@@ -34,7 +36,7 @@ use crate::volume::Volume;
 /// How an image is made.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageOptions {
-    /// Replaces names, keys and the label by others of the same length, which this key decides.
+    /// Replaces names, keys, the label and names of models by others of the same length, which this key decides.
     pub scramble: Option<[u8; 16]>,
 }
 
@@ -199,7 +201,7 @@ impl Image<'_> {
             }
         }
         if inode.descriptor.get() > 0 {
-            self.copy_run(inode.descriptor.get(), 1)?;
+            self.descriptor(inode)?;
         }
         if inode.has_inline_target() {
             return Ok(());
@@ -217,6 +219,26 @@ impl Image<'_> {
                 self.contents(inode, &extents, role)
             }
         }
+    }
+
+    /// Copies the descriptor of a collection; its model is a name.
+    fn descriptor(&mut self, inode: &Inode) -> Result<()> {
+        let place = BlockNo(inode.descriptor.get());
+        let Some(mut bytes) = self.fetch(place.get()) else { return Ok(()) };
+        if let Some(names) = &self.names {
+            let seed = self.volume.seed();
+            let desc = CollectionDesc::decode(&bytes, place, inode.number(), seed);
+            let (Ok(mut desc), Some(header)) = (desc, BlockHeader::peek(&bytes)) else {
+                self.report.damaged += 1;
+                return Ok(());
+            };
+            let model = desc.model().map(|model| names.name(model.as_bytes()));
+            if let Some(Ok(model)) = model.map(String::from_utf8) {
+                desc.set_model(&model);
+            }
+            bytes = desc.encode(place, inode.number(), TxnSeq(header.txn.get()), bytes.len(), seed);
+        }
+        self.put(place.get(), &bytes)
     }
 
     /// Copies all blocks that the extents of an object map.

@@ -130,6 +130,12 @@ pub fn is_regular_file(path: &Path) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
+/// The regular file that `path` names, and the part of it that is meant, if one is named.
+pub fn regular_file_of(path: &Path) -> Option<(&Path, Option<&OsStr>)> {
+    let (file, part) = split(path);
+    (file != Path::new("-") && file.is_file()).then_some((file, part))
+}
+
 /// Splits `FILE:PART` at the first colon before which there is a file; what exists as a whole is not split.
 fn split(path: &Path) -> (&Path, Option<&OsStr>) {
     if path.symlink_metadata().is_ok() {

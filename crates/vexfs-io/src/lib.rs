@@ -70,7 +70,7 @@ pub use error::{IoError, Place, Problem};
 pub use format::Format;
 pub use hdf5::Hdf5Writer;
 pub use ids::IdReader;
-pub use input::is_regular_file;
+pub use input::{is_regular_file, regular_file_of};
 pub use keys::{KeyReader, MAX_KEY_BYTES};
 pub use matrix::{Matrix, read_matrix_f32, read_matrix_u64};
 pub use npy::{ArraySpec, NpyHeader, NpyReader, NpyWriter};

@@ -1,5 +1,7 @@
 //! Adding rows to a collection, in batches, within one transaction.
 
+use std::num::NonZeroU64;
+
 use vexfs_format::InodeNo;
 use vexfs_format::collection::{
     FLAG_IDS, FLAG_KEYS, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS, STREAM_ROW_SUMS,
@@ -11,6 +13,7 @@ use zerocopy::little_endian::U64;
 
 use super::Collection;
 use super::delete::mark_deleted;
+use super::import::Step;
 use super::payload::{PayloadWriter, open_stream};
 use super::unique::{Clash, Met, ids_met, key_hashes_met};
 use crate::error::{FsError, Result, TakenBy};
@@ -61,6 +64,7 @@ pub struct Appender {
     added: u64,
     next_id: u64,
     replaces: bool,
+    step: Option<Step>,
 }
 
 impl Appender {
@@ -68,12 +72,35 @@ impl Appender {
     ///
     /// # Errors
     /// Those of [`Collection::from_inode`] and [`FileWriter::append`]; features of the collection that forbid writing;
-    /// [`FsError::BadStream`] when its streams do not hold its rows.
+    /// [`FsError::BadStream`] when its streams do not hold its rows; [`FsError::BadCollection`] while an import in steps is not
+    /// finished.
     pub fn open(txn: &mut Transaction<'_>, path: &str, ino: InodeNo) -> Result<Self> {
+        Self::open_for(txn, path, ino, None)
+    }
+
+    /// Opens collection `ino` for a step of the import of the files that have the fingerprint `source`: the first one, or one that goes on behind
+    /// the last. The import is not finished before a step that [`ends_import`](Self::ends_import).
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), of which only an import of other files is in the way.
+    pub fn open_step(
+        txn: &mut Transaction<'_>,
+        path: &str,
+        ino: InodeNo,
+        source: NonZeroU64,
+    ) -> Result<Self> {
+        Self::open_for(txn, path, ino, Some(Step { source, is_last: false }))
+    }
+
+    fn open_for(txn: &mut Transaction<'_>, path: &str, ino: InodeNo, step: Option<Step>) -> Result<Self> {
         let inode = inode::read(txn, ino)?;
         let collection = Collection::from_inode(txn, path, inode)?;
         collection.desc.features().check_collection_writable()?;
         collection.check_rows(txn)?;
+        match &step {
+            Some(step) => step.check(&collection)?,
+            None => collection.check_no_import()?,
+        }
         let vectors = open_stream(txn, &collection, STREAM_VECTORS)?;
         let row_sums = open_stream(txn, &collection, STREAM_ROW_SUMS)?;
         let next_id = collection.desc.next_id.get();
@@ -87,6 +114,7 @@ impl Appender {
             added: 0,
             next_id,
             replaces: false,
+            step,
         })
     }
 
@@ -95,6 +123,13 @@ impl Appender {
     pub fn replacing(mut self) -> Self {
         self.replaces = true;
         self
+    }
+
+    /// Says of a step that it is the last one of its import.
+    pub fn ends_import(&mut self) {
+        if let Some(step) = &mut self.step {
+            step.is_last = true;
+        }
     }
 
     /// The collection as it was before.
@@ -172,7 +207,7 @@ impl Appender {
     /// [`FsError::Duplicate`] when an id or key was given twice, or exists already and is not to be replaced;
     /// [`FsError::NoSpace`]; device errors.
     pub fn finish(self, txn: &mut Transaction<'_>) -> Result<Appended> {
-        let Self { collection, vectors, row_sums, ids, keys, payload, added, next_id, replaces } = self;
+        let Self { collection, vectors, row_sums, ids, keys, payload, added, next_id, replaces, step } = self;
         let first_row = collection.rows();
         let mut desc = collection.desc;
         vectors.finish(txn)?;
@@ -198,9 +233,12 @@ impl Appender {
         }
         // Marks stand for rows that are there already, so the stream need not be as long as the new number of rows.
         let rows: Vec<u64> = replaced.iter().map(|&(_, row)| row).collect();
-        let deleted = if rows.is_empty() { 0 } else { mark_deleted(txn, &collection, &rows)? };
+        let deleted = if rows.is_empty() { 0 } else { mark_deleted(txn, &collection, rows.into_iter())? };
         desc.live_rows = U64::new((desc.live_rows.get() + added).saturating_sub(deleted));
         desc.next_id = U64::new(next_id);
+        if let Some(step) = step {
+            step.note(&mut desc, first_row);
+        }
         desc.generation = U64::new(desc.generation.get().wrapping_add(1));
         // The streams were written since; the directory may have changed with them.
         let mut inode = inode::read(txn, collection.inode.number())?;

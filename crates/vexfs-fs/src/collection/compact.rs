@@ -48,14 +48,15 @@ impl Transaction<'_> {
     /// One pass over the rows that are left; a few MiB of memory, and a bit for each row.
     ///
     /// # Errors
-    /// [`FsError::Interrupted`] when `progress` says so; [`FsError::Index`] for an index whose description is lost, so that it could
-    /// not be built again; [`FsError::NoSpace`]; device errors; damage of a row that is not deleted. The transaction must then
-    /// be dropped.
+    /// [`FsError::BadCollection`] while an import in steps is not finished; [`FsError::Interrupted`] when `progress` says so;
+    /// [`FsError::Index`] for an index whose description is lost, so that it could not be built again; [`FsError::NoSpace`];
+    /// device errors; damage of a row that is not deleted. The transaction must then be dropped.
     pub fn compact_rows(&mut self, path: &str, ino: InodeNo, progress: &dyn Progress) -> Result<Compacted> {
         self.use_reserve();
         let collection = Collection::from_inode(self, path, inode::read(self, ino)?)?;
         collection.desc.features().check_collection_writable()?;
         collection.check_rows(self)?;
+        collection.check_no_import()?;
         let deleted = collection.deletions_as_of(self.volume, self)?;
         let old_rows = collection.rows();
         let removed = deleted.count(0..old_rows);

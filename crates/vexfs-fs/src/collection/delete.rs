@@ -27,7 +27,7 @@ impl Transaction<'_> {
         let collection = Collection::from_inode(self, path, inode)?;
         collection.desc.features().check_collection_writable()?;
         collection.check_rows(self)?;
-        let deleted = mark_deleted(self, &collection, rows)?;
+        let deleted = mark_deleted(self, &collection, rows.iter().copied())?;
         let mut desc = collection.desc;
         desc.live_rows = U64::new(desc.live_rows.get().saturating_sub(deleted));
         desc.generation = U64::new(desc.generation.get().wrapping_add(1));
@@ -40,7 +40,11 @@ impl Transaction<'_> {
 }
 
 /// Stages the marks of `rows` of `collection`, whose streams hold its rows. Returns how many of them were not deleted.
-pub(super) fn mark_deleted(txn: &mut Transaction<'_>, collection: &Collection, rows: &[u64]) -> Result<u64> {
+pub(super) fn mark_deleted(
+    txn: &mut Transaction<'_>,
+    collection: &Collection,
+    rows: impl Iterator<Item = u64>,
+) -> Result<u64> {
     let mut bits = vec![0_u8; collection.rows().div_ceil(8) as usize];
     let stream = match collection.stream(txn, STREAM_DELETED)? {
         Some(stream) => {
@@ -56,7 +60,7 @@ pub(super) fn mark_deleted(txn: &mut Transaction<'_>, collection: &Collection, r
         }
     };
     let mut deleted = 0;
-    for &row in rows.iter().filter(|&&row| row < collection.rows()) {
+    for row in rows.filter(|&row| row < collection.rows()) {
         if !bitmap::get(&bits, row as usize) {
             bitmap::set(&mut bits, row as usize);
             deleted += 1;

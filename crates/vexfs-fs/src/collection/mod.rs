@@ -1,14 +1,17 @@
 //! Collections: a directory of streams with one dimension, one element type and one metric.
 //!
 //! [`create`] makes them, [`append`] adds rows, [`rows`] and [`payload`] read them back, [`ids`] leads from ids and keys to rows,
-//! [`delete`] marks rows as deleted, [`compact`] reclaims their space. Layout: `docs/format/collections.md`.
+//! [`delete`] marks rows as deleted, [`compact`] reclaims their space. [`import`] says how far an import in steps has come, [`model`] what made
+//! the vectors. Layout: `docs/format/collections.md`.
 
 pub mod append;
 pub mod compact;
 pub mod create;
 pub mod delete;
 pub mod ids;
+pub mod import;
 mod lookup;
+pub mod model;
 pub mod payload;
 pub mod rows;
 mod unique;

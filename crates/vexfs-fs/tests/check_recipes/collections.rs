@@ -1,6 +1,6 @@
 //! Collections: descriptors against streams, ids, keys, deletions. The streams have sound checksums; what they say is wrong.
 
-use vexfs_format::collection::{FLAG_IDS, FLAG_KEYS};
+use vexfs_format::collection::{FLAG_IDS, FLAG_IMPORTING, FLAG_KEYS};
 use vexfs_format::dir_block::DirEntries;
 
 use super::Entry;
@@ -22,6 +22,13 @@ pub(super) const RECIPES: &[Entry] = &[
     ("a collection has lost its vectors", "VX3007 VX5020", |i| forget(i, "/ids", "vectors")),
     ("a collection says more rows than it has", "VX5021 VX5023 VX5027", |i| {
         i.edit_collection("/vectors", |desc| desc.rows = 3_010.into());
+    }),
+    ("an unfinished import begins behind the rows that are there", "VX5021 VX5023 VX5027", |i| {
+        i.edit_collection("/vectors", |desc| {
+            desc.set(FLAG_IMPORTING);
+            (desc.import_source, desc.import_first) = (7.into(), 3_005.into());
+            desc.rows = 3_010.into();
+        });
     }),
     ("a collection says so many rows that nobody can count them", "VX5021 VX5023 VX5027", |i| {
         i.edit_collection("/vectors", |desc| desc.rows = (1_u64 << 57).into());

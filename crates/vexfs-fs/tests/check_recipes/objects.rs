@@ -1,6 +1,7 @@
 //! Inodes, extents, and blocks with two owners.
 
 use vexfs_format::bitmap;
+use vexfs_format::collection::FLAG_IMPORTING;
 use vexfs_format::extent::{NodeEntries, SUMS_BASE};
 use vexfs_format::inode::Inode;
 use vexfs_format::{BlockNo, LogicalBlock};
@@ -166,6 +167,15 @@ pub(super) const RECIPES: &[Entry] = &[
     }),
     ("the descriptor of a collection has an unknown element type", "VX1040", |i| {
         i.edit_collection("/keys", |desc| desc.dtype = 99);
+    }),
+    ("an unfinished import would begin behind the last row", "VX1040", |i| {
+        i.edit_collection("/keys", |desc| {
+            desc.set(FLAG_IMPORTING);
+            (desc.import_source, desc.import_first) = (7.into(), u64::MAX.into());
+        });
+    }),
+    ("the model of a collection is no text", "VX1040", |i| {
+        i.edit_collection("/keys", |desc| desc.model = [0xFF; 256]);
     }),
     ("the descriptor of a collection cannot be read", "VX1041", |i| {
         i.lose(i.inode("/keys").descriptor.get(), 1);

@@ -1,5 +1,6 @@
 //! What the golden images hold: every kind of object, every element type, every structure of the format.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use vexfs_device::MemDevice;
@@ -11,7 +12,7 @@ use vexfs_fs::collection::create::CollectionSpec;
 use vexfs_fs::file::FileWriter;
 use vexfs_fs::mkfs::{self, DefaultCollection, MkfsOptions};
 use vexfs_fs::txn::transaction::Transaction;
-use vexfs_fs::{OpenOptions, Result, Volume};
+use vexfs_fs::{FsError, OpenOptions, Result, Volume};
 
 /// Bytes of the images.
 pub const BYTES: u64 = 20 << 20;
@@ -126,7 +127,15 @@ fn collections(txn: &mut Transaction<'_>) -> Result<()> {
     append(txn, b"brains", DType::BF16, 4, 20, 3, &Ids::Keys)?;
     append(txn, b"signed", DType::I8, 16, 50, 4, &Ids::Auto)?;
     append(txn, b"unsigned", DType::U8, 3, 9, 5, &Ids::Keys)?;
-    append(txn, b"bits", DType::B1, 12, 100, 6, &Ids::Auto)
+    append(txn, b"bits", DType::B1, 12, 100, 6, &Ids::Auto)?;
+    // A model, and an import that was interrupted behind its first step.
+    let model = "encoder@5f3c".parse().map_err(FsError::BadCollection)?;
+    let ino = find(txn, b"brains")?;
+    txn.describe_vectors("golden", ino, Some(&model), false)?;
+    let ino = find(txn, b"signed")?;
+    let mut step = Appender::open_step(txn, "golden", ino, NonZeroU64::MIN.saturating_add(6))?;
+    step.push(txn, &[9; 7 * 16], RowIds::Auto)?;
+    step.finish(txn).map(drop)
 }
 
 /// Rows of small whole numbers, as every element type has them; the order of given ids is mixed.

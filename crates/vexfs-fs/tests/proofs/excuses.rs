@@ -124,6 +124,9 @@ const EXCUSES: &[Excuse] = &[
     (&["collection"], "feature_compat", ALWAYS, "what is unknown there may be ignored"),
     (&["collection"], "feature_ro_compat", ALWAYS, "what is unknown there forbids only writing"),
     (&["collection"], "next_id", |_, old, new| new > old, "ids may be left out"),
+    (&["collection"], "import_source", ALWAYS, "any files may have been imported last"),
+    (&["collection"], "import_first", ALWAYS, "no import is under way in the samples"),
+    (&["collection"], "model", ALWAYS, "any text names a model"),
     (&["collection"], "metric", ALWAYS, "which distance is meant nothing else says"),
     (
         &["collection"],

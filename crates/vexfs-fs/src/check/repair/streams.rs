@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use vexfs_format::block_header::BlockHeader;
 use vexfs_format::codes::{DType, InodeKind, Metric};
 use vexfs_format::collection::{
-    CollectionDesc, FLAG_IDS, FLAG_KEYS, KIND, STREAM_IDS, STREAM_KEY_ENDS, STREAM_KEY_HASHES, STREAM_KEYS,
-    STREAM_PAYLOAD, STREAM_PAYLOAD_ENDS, STREAM_ROW_SUMS, STREAM_VECTORS, metric_fits, row_checksum,
+    CollectionDesc, FLAG_IDS, FLAG_IMPORTING, FLAG_KEYS, FLAG_NORMALIZED, KIND, STREAM_IDS, STREAM_KEY_ENDS,
+    STREAM_KEY_HASHES, STREAM_KEYS, STREAM_PAYLOAD, STREAM_PAYLOAD_ENDS, STREAM_ROW_SUMS, STREAM_VECTORS,
+    metric_fits, row_checksum,
 };
 use vexfs_format::inode::Inode;
 use vexfs_format::{BlockNo, InodeNo};
@@ -193,7 +194,9 @@ pub(super) fn agreeing(found: CollectionDesc, size: impl Fn(&str) -> Option<u64>
         None => return None,
     };
     let mut desc = CollectionDesc::new(dim, dtype, metric, found.created_ns.get());
-    desc.flags = U16::new(found.flags.get() & vexfs_format::collection::FLAG_NORMALIZED);
+    desc.flags = U16::new(found.flags.get() & (FLAG_NORMALIZED | FLAG_IMPORTING));
+    (desc.import_source, desc.import_first, desc.model) =
+        (found.import_source, found.import_first, found.model);
     if size(STREAM_IDS).is_some() {
         desc.set(FLAG_IDS);
     }
@@ -205,6 +208,7 @@ pub(super) fn agreeing(found: CollectionDesc, size: impl Fn(&str) -> Option<u64>
     desc.generation = U64::new(found.generation.get().wrapping_add(1));
     let is_plausible = (rows..1 << 62).contains(&found.next_id.get());
     desc.next_id = U64::new(if is_plausible { found.next_id.get() } else { rows });
+    desc.forget_impossible();
     Some(desc)
 }
 
@@ -323,6 +327,8 @@ pub(super) fn edit(
     let bytes = txn.read_block(place)?;
     let mut desc = CollectionDesc::decode(&bytes, place, inode.number(), txn.seed())?;
     change(&mut desc);
+    // Rows that are gone may have been those of an import that is not finished.
+    desc.forget_impossible();
     txn.write_collection_desc(&inode, &desc);
     Ok(())
 }
@@ -444,5 +450,16 @@ mod tests {
         assert_eq!(derive(|desc| desc.dim = U32::new(0)), Some((16, DType::F32, 100)));
         assert_eq!(derive(|desc| (desc.dim, desc.dtype) = (U32::new(32), 99)), None, "f16 or bf16");
         assert_eq!(derive(|desc| desc.metric = 77), None, "which distance?");
+        // An import that is not finished is still known, unless it would begin behind the rows.
+        let import = |first: u64| {
+            let mut desc = sound;
+            desc.set(FLAG_IMPORTING);
+            (desc.dim, desc.import_source, desc.import_first) = (U32::new(0), U64::new(7), U64::new(first));
+            desc.set_model("m");
+            let desc = agreeing(desc, sizes).expect("a descriptor");
+            (desc.has(FLAG_IMPORTING), desc.import_source.get(), desc.model().map(str::to_owned))
+        };
+        assert_eq!(import(100), (true, 7, Some("m".into())));
+        assert_eq!(import(101), (false, 0, Some("m".into())));
     }
 }
