@@ -13,7 +13,7 @@ use super::parts::PartQueries;
 /// A set of queries, and the kind of rows they are for.
 ///
 /// # Memory
-/// About 10 bytes per element of numbers, 14 where many queries meet rows of which codes lose too much; 1 byte per 8 bits.
+/// About 10 bytes per element of numbers, 14 to 18 where many queries meet rows of which codes lose too much; 1 byte per 8 bits.
 #[derive(Debug, Clone)]
 pub struct Queries {
     metric: Metric,

@@ -198,8 +198,8 @@ impl Level {
     /// What [`part_tile`](Self::part_tile) takes for one product of parts of a row with sixteen queries, as the number of f32
     /// multiply-adds of 512 bits for each [`PIECE`](super::part_tile::PIECE) of elements; none where it is portable.
     ///
-    /// A VDPBF16PS, which does two elements, takes the time of one of them where it is the best there is (Zen 4, Cooper Lake); the 16
-    /// cycles of a TDPBF16PS, which does a piece of sixteen rows, that of 32.
+    /// A VDPBF16PS, which does two elements, takes the time of one of them on Zen 4 (where it takes longer, on Sapphire Rapids, there is AMX);
+    /// the 16 cycles of a TDPBF16PS, which does a piece of sixteen rows, that of 32.
     pub(crate) fn part_cost(self) -> Option<usize> {
         match self.0 {
             #[cfg(target_arch = "x86_64")]

@@ -70,17 +70,16 @@ pub(crate) fn is_part(value: f32) -> bool {
 /// Writes the first parts of `values`, and unless `second` is empty the second ones; shapes agree.
 #[inline(always)]
 pub(crate) fn write_parts(values: &[f32], first: &mut [Piece], second: &mut [Piece]) {
-    let values = values.as_chunks::<PIECE>().0;
-    if second.is_empty() {
-        for (values, first) in values.iter().zip(first) {
-            first.0.as_flattened_mut().iter_mut().zip(values).for_each(|(to, &value)| *to = nearest(value));
-        }
-        return;
-    }
-    for ((values, first), second) in values.iter().zip(first).zip(second) {
-        let to = first.0.as_flattened_mut().iter_mut().zip(second.0.as_flattened_mut());
-        for ((first, second), &value) in to.zip(values) {
+    for (piece, values) in values.as_chunks::<PIECE>().0.iter().enumerate() {
+        // Both in arrays of their own, which compiles to vectors of one piece; else those are made of many pieces, element by element.
+        let mut parts = [[0; PIECE]; 2];
+        let [firsts, seconds] = &mut parts;
+        for ((first, second), &value) in firsts.iter_mut().zip(seconds).zip(values) {
             [*first, *second] = split(value);
+        }
+        first[piece].0.as_flattened_mut().copy_from_slice(&parts[0]);
+        if let Some(second) = second.get_mut(piece) {
+            second.0.as_flattened_mut().copy_from_slice(&parts[1]);
         }
     }
 }
