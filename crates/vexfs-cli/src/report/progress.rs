@@ -124,6 +124,9 @@ impl Lines {
     }
 }
 
+/// Less than a hundredth of the whole says how long the rest takes only after this time: what comes first is often slower.
+const TELLING: Duration = Duration::from_secs(30);
+
 /// `writing vectors: 40 %, 1.2 GiB of 3 GiB, 250 MiB/s, 7 s left`
 fn line(what: &str, unit: Unit, done: u64, total: Option<u64>, elapsed: Duration) -> String {
     let total = total.filter(|&total| total > 0);
@@ -142,8 +145,13 @@ fn line(what: &str, unit: Unit, done: u64, total: Option<u64>, elapsed: Duration
         Some(total) => {
             let percent = (100.0 * done as f64 / total as f64).min(100.0).floor();
             let left = total.saturating_sub(done) as f64 / rate.max(1e-9);
-            // Beyond a hundred days, or before anything is done, an estimate is none.
-            let left = if left < 8.64e6 { format!(", {} left", duration(left)) } else { String::new() };
+            // Beyond a hundred days, or before anything to speak of is done, an estimate is none.
+            let is_telling = percent >= 1.0 || elapsed >= TELLING;
+            let left = if is_telling && left < 8.64e6 {
+                format!(", {} left", duration(left))
+            } else {
+                String::new()
+            };
             format!("{what}: {percent} %, {amount}, {speed}{left}")
         }
         None => format!("{what}: {amount}, {speed}"),
@@ -191,9 +199,12 @@ mod tests {
             "writing vectors: 25 %, 1 GiB of 4 GiB, 102 MiB/s, 30 s left"
         );
         assert_eq!(
-            line("pass 1", Unit::Count("groups"), 50, Some(14_904), ten),
-            "pass 1: 0 %, 50 of 14904 groups, 5 groups/s, 49 min 31 s left"
+            line("pass 1", Unit::Count("groups"), 150, Some(14_904), ten),
+            "pass 1: 1 %, 150 of 14904 groups, 15 groups/s, 16 min 24 s left"
         );
+        let few = |elapsed| line("pass 5", Unit::Count("steps"), 16, Some(68_451), elapsed);
+        assert_eq!(few(ten), "pass 5: 0 %, 16 of 68451 steps, 2 steps/s");
+        assert_eq!(few(4 * ten), "pass 5: 0 %, 16 of 68451 steps, 0 steps/s, 47 h 31 min left");
     }
 
     #[test]

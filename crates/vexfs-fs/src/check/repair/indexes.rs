@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use vexfs_ann::index::image::Image;
 use vexfs_ann::index::{IndexSpec, Progress};
+use vexfs_device::{DeviceError, IoOp};
 use vexfs_format::InodeNo;
 
 use super::super::context::{Context, Reporter};
@@ -183,9 +184,16 @@ fn repair_one(
     }
 }
 
-/// Whether the run ends with this error, rather than the index.
+/// Whether the run ends with this error, rather than the index: rows that cannot be read cannot be indexed, but a device that cannot
+/// be written is no matter of the index.
 fn is_fatal(ctx: &Context<'_>, error: &FsError) -> bool {
-    ctx.volume.poisoned || matches!(error, FsError::Interrupted | FsError::ReadOnly { .. })
+    let is_write = match error {
+        FsError::Device(error) => {
+            !matches!(error, DeviceError::Io { op: IoOp::Read, .. }) && !error.is_no_space()
+        }
+        _ => false,
+    };
+    is_write || ctx.volume.poisoned || matches!(error, FsError::Interrupted | FsError::ReadOnly { .. })
 }
 
 /// The description of an index, or the kind of its first image alone; and whether it is that.
