@@ -93,8 +93,8 @@ enum Way {
 }
 
 impl Way {
-    /// The tile that takes less time at a level of this [`part_cost`](Level::part_cost): that of parts where it takes half as long or less, because rows are to be split first and its
-    /// bound leaves more.
+    /// The tile that takes less time at a level of this [`part_cost`](Level::part_cost): that of parts where it takes half as long or
+    /// less, because rows are to be split first and its bound leaves more.
     ///
     /// Of numbers, an element takes one multiply-add, and by L2 a subtraction too.
     fn fastest(part_cost: Option<usize>, queries: &Queries) -> Self {
