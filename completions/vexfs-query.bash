@@ -142,8 +142,20 @@ _vexfs__query() {
     esac
 }
 
+_vexfs__query_names() {
+    local name word="$2"
+    [[ ${word} == "=" ]] && word=""
+    COMPREPLY=()
+    if [[ ${word} != -* ]]; then
+        while IFS= read -r name; do
+            [[ ${name} == "${word}"* ]] && COMPREPLY+=("$(printf '%q' "${name}")")
+        done < <("$1" --complete-names "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)
+    fi
+    [[ ${#COMPREPLY[@]} -gt 0 ]] || _vexfs__query "$@"
+}
+
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _vexfs__query -o nosort -o bashdefault -o default vexfs-query
+    complete -F _vexfs__query_names -o nosort -o bashdefault -o default vexfs-query
 else
-    complete -F _vexfs__query -o bashdefault -o default vexfs-query
+    complete -F _vexfs__query_names -o bashdefault -o default vexfs-query
 fi

@@ -110,8 +110,20 @@ _vexfs__tune() {
     esac
 }
 
+_vexfs__tune_names() {
+    local name word="$2"
+    [[ ${word} == "=" ]] && word=""
+    COMPREPLY=()
+    if [[ ${word} != -* ]]; then
+        while IFS= read -r name; do
+            [[ ${name} == "${word}"* ]] && COMPREPLY+=("$(printf '%q' "${name}")")
+        done < <("$1" --complete-names "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)
+    fi
+    [[ ${#COMPREPLY[@]} -gt 0 ]] || _vexfs__tune "$@"
+}
+
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _vexfs__tune -o nosort -o bashdefault -o default vexfs-tune
+    complete -F _vexfs__tune_names -o nosort -o bashdefault -o default vexfs-tune
 else
-    complete -F _vexfs__tune -o bashdefault -o default vexfs-tune
+    complete -F _vexfs__tune_names -o bashdefault -o default vexfs-tune
 fi

@@ -40,6 +40,7 @@
 
 pub mod args;
 pub mod clock;
+mod complete;
 pub mod device;
 pub mod error;
 pub mod exit;

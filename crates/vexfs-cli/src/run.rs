@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+use crate::complete;
 use crate::error::{self, Interrupted, Usage};
 use crate::exit::{Family, Outcome};
 use crate::output::{Output, printable_lines, stdout_error};
@@ -39,6 +40,14 @@ pub fn run_tool_from<A: Parser, R: Outcome>(
 ) -> u8 {
     let name = A::command().get_name().to_owned();
     panic::install_hook(&name);
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    if let Some((_, [flag, words @ ..])) = argv.split_first()
+        && flag == complete::FLAG
+    {
+        // A shell that completes has no use for a panic either; the hook has said it on standard error.
+        let _ = catch_unwind(AssertUnwindSafe(|| complete::print(&name, words)));
+        return 0;
+    }
     let guarded = AssertUnwindSafe(|| match A::try_parse_from(argv) {
         Ok(args) => work(family, &name, &args, run),
         Err(unparsed) => answer(family, &name, &unparsed),
