@@ -52,6 +52,8 @@ fn what_is_exported_comes_back_bit_by_bit() {
         ("i8bin", &["i8"]),
         ("h5", &["f32", "f16", "i8", "u8", "b1"]),
         ("jsonl", &["f32", "f16", "bf16", "i8", "u8", "b1"]),
+        ("csv", &["f32", "f16", "bf16", "i8", "u8", "b1"]),
+        ("parquet", &["f32", "f16", "bf16", "i8", "u8", "b1"]),
     ] {
         for dtype in ["f32", "f16", "bf16", "i8", "u8", "b1"] {
             let file = image.scratch.path(&format!("{dtype}.{ending}"));
@@ -91,17 +93,71 @@ fn ids_and_keys_go_along_where_the_format_has_a_place() {
     export(&image, "keys", &json).expect(0);
     let text = std::fs::read_to_string(&json).expect("exported");
     assert_eq!(text.lines().nth(9), Some(r#"{"key":"\"9\" ü","vector":[18,19]}"#));
-    let file = image.scratch.path("x.h5");
-    for (collection, flag) in [("ids", "--ids"), ("keys", "--keys")] {
-        export(&image, collection, &file).expect(0);
-        let part = |name: &str| format!("{}:{name}", file.display());
-        let back = format!("{collection}-back");
-        let import = image.import().args(["-q", "-c", &back, flag, &part(collection), &part("vectors")]);
-        import.finish().expect(0);
-        let query = |name: &str| image.query().args(["-c", name, "-o", "csv", "--vector", "4,5"]).finish();
-        assert_eq!(query(collection).expect(0).text(), query(&back).expect(0).text());
-        assert!(image.rows(collection) == image.rows(&back));
+    let csv = image.scratch.path("x.csv");
+    export(&image, "keys", &csv).expect(0);
+    let text = std::fs::read_to_string(&csv).expect("exported");
+    assert_eq!(
+        (text.lines().next(), text.lines().nth(10)),
+        (Some("key,vector"), Some("\"\"\"9\"\" ü\",\"[18,19]\""))
+    );
+    for (ending, [ids, keys, vectors]) in [
+        ("h5", ["x.h5:ids", "x.h5:keys", "x.h5:vectors"]),
+        ("csv", ["id", "key", "x.csv"]),
+        ("parquet", ["id", "key", "x.parquet"]),
+        ("jsonl", ["id", "key", "x.jsonl"]),
+    ] {
+        let file = image.scratch.path(&format!("x.{ending}"));
+        let folder = file.parent().expect("a folder");
+        for (collection, flag, name) in [("ids", "--ids", ids), ("keys", "--keys", keys)] {
+            export(&image, collection, &file).expect(0);
+            let back = format!("{collection}-{ending}");
+            let import = image.import().args(["-q", "-c", &back, "--dtype", "u8", flag, name, vectors]);
+            import.folder(folder).finish().expect(0);
+            let query =
+                |name: &str| image.query().args(["-c", name, "-o", "csv", "--vector", "4,5"]).finish();
+            assert_eq!(query(collection).expect(0).text(), query(&back).expect(0).text(), "{ending}");
+            assert!(image.rows(collection) == image.rows(&back), "{ending}");
+        }
     }
+    image.assert_sound();
+}
+
+#[test]
+fn pyarrow_reads_what_is_exported_as_parquet() {
+    let Some(python) = python::with("numpy, pyarrow.parquet") else { return };
+    let image = filled();
+    // Several pages and groups of rows: 6 MB of keys, 2.4 MB of components.
+    let rows: Vec<u8> = (0..6000 * 100).map(|at| (at % 251) as u8).collect();
+    let vectors = image.scratch.file("many.npy", npy("|u1", false, &[6000, 100], &rows));
+    let keys: String = (0..6000).map(|n| format!("{n:01000}\n")).collect();
+    let keys = image.scratch.file("many.keys", keys);
+    image.import().args(["-q", "-c", "many", "--keys"]).arg(keys).arg(vectors).finish().expect(0);
+    let collections = ["f32", "f16", "bf16", "i8", "u8", "b1", "many"];
+    for collection in collections {
+        for ending in ["npy", "parquet"] {
+            export(&image, collection, &image.scratch.path(&format!("{collection}.{ending}"))).expect(0);
+        }
+    }
+    let folder = image.scratch.path("many.npy");
+    python.run(
+        "import sys, os, numpy as np, pyarrow as pa, pyarrow.parquet as pq
+for c in ['f32', 'f16', 'bf16', 'i8', 'u8', 'b1', 'many']:
+    file = os.path.join(os.path.dirname(sys.argv[1]), c)
+    rows, table = np.load(file + '.npy'), pq.read_table(file + '.parquet')
+    if c == 'bf16': rows = (rows.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    column = table['vector'].combine_chunks()
+    assert column.type.value_type == pa.from_numpy_dtype(rows.dtype), (c, column.type)
+    assert column.flatten().to_numpy(zero_copy_only=False).tobytes() == rows.tobytes(), c
+    names = [f'{n:01000}' for n in range(6000)] if c == 'many' else list(range(len(rows)))
+    assert table.column_names[0] == ('key' if c == 'many' else 'id') and table.column(0).to_pylist() == names, c
+    groups = pq.ParquetFile(file + '.parquet').metadata.num_row_groups
+    assert (groups > 1) == (c == 'many'), groups
+",
+        &[&folder],
+    );
+    let file = image.scratch.path("many.parquet");
+    image.import().args(["-q", "-c", "back", "--keys", "key"]).arg(&file).finish().expect(0);
+    assert!(image.rows("back") == image.rows("many"));
     image.assert_sound();
 }
 

@@ -5,10 +5,12 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use crate::bigann::BinWriter;
+use crate::csv::CsvWriter;
 use crate::element::TargetType;
 use crate::error::IoError;
 use crate::hdf5::Hdf5Writer;
 use crate::npy::{ArraySpec, NpyWriter};
+use crate::parquet::ParquetWriter;
 use crate::text::JsonLinesWriter;
 use crate::vecs::VecsWriter;
 
@@ -81,11 +83,15 @@ pub enum OutputFormat {
     Hdf5,
     /// A JSON object a line: every type; with ids or keys, and payload.
     JsonLines,
+    /// A table with a list in a cell: every type; with ids or keys.
+    Csv,
+    /// Parquet, lists: every type, bf16 widened exactly, bits as packed bytes; with ids or keys.
+    Parquet,
 }
 
 impl OutputFormat {
     /// Endings of file names, each with its format.
-    const ENDINGS: [(&'static str, OutputFormat); 9] = [
+    const ENDINGS: [(&'static str, OutputFormat); 11] = [
         ("npy", OutputFormat::Npy),
         ("fvecs", OutputFormat::Fvecs),
         ("bvecs", OutputFormat::Bvecs),
@@ -95,6 +101,8 @@ impl OutputFormat {
         ("h5", OutputFormat::Hdf5),
         ("hdf5", OutputFormat::Hdf5),
         ("jsonl", OutputFormat::JsonLines),
+        ("csv", OutputFormat::Csv),
+        ("parquet", OutputFormat::Parquet),
     ];
 
     /// The format that the name of the file ends with; `None` if there is none of that name.
@@ -112,7 +120,7 @@ impl OutputFormat {
     /// Whether the format holds rows of `target` without losing anything.
     pub fn holds(self, target: TargetType) -> bool {
         match self {
-            OutputFormat::Npy | OutputFormat::JsonLines => true,
+            OutputFormat::Npy | OutputFormat::JsonLines | OutputFormat::Csv | OutputFormat::Parquet => true,
             OutputFormat::Hdf5 => target != TargetType::BF16,
             OutputFormat::Fvecs | OutputFormat::Fbin => target != TargetType::B1,
             OutputFormat::Bvecs | OutputFormat::U8bin => matches!(target, TargetType::U8 | TargetType::B1),
@@ -147,6 +155,8 @@ impl OutputFormat {
             OutputFormat::I8bin => Box::new(BinWriter::i8bin(file, name, dim)?),
             OutputFormat::Hdf5 => Box::new(Hdf5Writer::new(&file, name, target, dim)?),
             OutputFormat::JsonLines => Box::new(JsonLinesWriter::new(file, name, target, dim)),
+            OutputFormat::Csv => Box::new(CsvWriter::new(file, name, target, dim)),
+            OutputFormat::Parquet => Box::new(ParquetWriter::new(file, name, target, dim)?),
         })
     }
 }

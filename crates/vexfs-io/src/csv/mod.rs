@@ -1,6 +1,6 @@
 //! CSV: a table whose first line names its columns, of which one or several hold the vectors.
 //!
-//! `records` reads rows of bounded length, `columns` finds the vectors, `cells` makes JSON of the others. What looks like a text of
+//! `records` reads rows of bounded length, `columns` finds the vectors, `cells` makes JSON of the others; `writer` writes such a table. What looks like a text of
 //! vectors is one, whatever it is called: numpy.savetxt writes such files.
 
 mod cells;
@@ -8,6 +8,7 @@ mod columns;
 mod records;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::io::{BufRead, BufReader, Cursor, Read};
 
@@ -24,6 +25,7 @@ use crate::format::Format;
 use crate::input::Input;
 use crate::source::{OpenOptions, RowSource};
 use crate::text::{Components, TextVectors};
+pub use writer::CsvWriter;
 
 /// Opens what is readable text: a table if its first line names columns, else vectors line by line.
 ///

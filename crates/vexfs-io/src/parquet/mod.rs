@@ -3,11 +3,12 @@
 //! `thrift` reads structures, `footer` and `schema` say what there is and where, `page` takes pages apart (`codec` decompresses, `hybrid`
 //! reads packed numbers), `column` makes rows of them, `cells` makes JSON. Nothing that a file says is believed before it is
 //! compared with what is there: no structure is built that its bytes do not hold, and no page read that takes more memory than is
-//! allowed. Delta encodings, nested payload and encryption are not read.
+//! allowed. Delta encodings, nested payload and encryption are not read. `writer` writes files of its own, by `emit`.
 
 mod cells;
 mod codec;
 mod column;
+mod emit;
 mod footer;
 mod hybrid;
 mod page;
@@ -15,6 +16,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod thrift;
+mod writer;
 
 use std::collections::HashSet;
 
@@ -31,6 +33,7 @@ use crate::input::{Bytes, Input};
 use crate::raw::{Axes, RawRows};
 use crate::read_at::ReadAt;
 use crate::source::MAX_DIM;
+pub use writer::ParquetWriter;
 
 /// Names that say what a column is; the first one counts.
 const VECTORS: [&str; 2] = ["vector", "embedding"];

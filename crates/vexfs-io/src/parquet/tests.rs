@@ -1,62 +1,8 @@
 //! Files, built by hand where no writer makes them: those of pyarrow are read by the tests of the tools.
 
+use super::emit::Emit;
 use super::*;
 use crate::beside::{NameKind, Names};
-
-/// Writes structures in the compact protocol.
-#[derive(Default)]
-struct Writer {
-    bytes: Vec<u8>,
-    last: Vec<i16>,
-}
-
-impl Writer {
-    fn varint(&mut self, mut value: u64) {
-        while value > 0x7f {
-            self.bytes.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.bytes.push(value as u8);
-    }
-
-    fn field(&mut self, number: i16, kind: u8) {
-        let last = self.last.last_mut().unwrap();
-        self.bytes.push(((number - *last) as u8) << 4 | kind);
-        *last = number;
-    }
-
-    fn int(&mut self, number: i16, value: i64) -> &mut Self {
-        self.field(number, 6);
-        self.varint((value << 1 ^ value >> 63) as u64);
-        self
-    }
-
-    fn text(&mut self, number: i16, text: &str) -> &mut Self {
-        self.field(number, 8);
-        self.varint(text.len() as u64);
-        self.bytes.extend(text.as_bytes());
-        self
-    }
-
-    fn list(&mut self, number: i16, count: usize) -> &mut Self {
-        self.field(number, 9);
-        self.bytes.push((count as u8) << 4 | 12);
-        self
-    }
-
-    fn within(&mut self, number: i16, write: impl FnOnce(&mut Self)) -> &mut Self {
-        self.field(number, 12);
-        self.element(write)
-    }
-
-    fn element(&mut self, write: impl FnOnce(&mut Self)) -> &mut Self {
-        self.last.push(0);
-        write(self);
-        self.last.pop();
-        self.bytes.push(0);
-        self
-    }
-}
 
 /// A page of values that are plain, and not compressed.
 fn page(count: usize, levels: &[&[u8]], values: &[u8]) -> Vec<u8> {
@@ -66,11 +12,11 @@ fn page(count: usize, levels: &[&[u8]], values: &[u8]) -> Vec<u8> {
         body.extend(*levels);
     }
     body.extend(values);
-    let mut header = Writer::default();
+    let mut header = Emit::default();
     header.element(|page| {
-        page.int(1, 0).int(2, body.len() as i64).int(3, body.len() as i64);
+        page.int(1, 0).int(2, body.len() as i32).int(3, body.len() as i32);
         page.within(5, |data| {
-            data.int(1, count as i64).int(2, 0).int(3, 3).int(4, 3);
+            data.int(1, count as i32).int(2, 0).int(3, 3).int(4, 3);
         });
     });
     [header.bytes, body].concat()
@@ -86,9 +32,9 @@ fn file(vectors: &[u8], ids: &[u8], rows: usize) -> Vec<u8> {
             (bytes.len() - pages.len(), pages.len())
         })
         .collect();
-    let mut footer = Writer::default();
+    let mut footer = Emit::default();
     footer.element(|file| {
-        file.int(1, 1).list(2, 4);
+        file.int(1, 1).structures(2, 4);
         file.element(|root| {
             root.text(4, "schema").int(5, 2);
         });
@@ -101,17 +47,17 @@ fn file(vectors: &[u8], ids: &[u8], rows: usize) -> Vec<u8> {
         file.element(|leaf| {
             leaf.int(1, 2).int(3, 0).text(4, "id");
         });
-        file.int(3, rows as i64).list(4, 1);
+        file.long(3, rows as u64).structures(4, 1);
         file.element(|group| {
-            group.list(1, 2);
+            group.structures(1, 2);
             for (start, length) in &places {
                 group.element(|chunk| {
                     chunk.within(3, |data| {
-                        data.int(4, 0).int(7, *length as i64).int(9, *start as i64);
+                        data.int(4, 0).long(7, *length as u64).long(9, *start as u64);
                     });
                 });
             }
-            group.int(3, rows as i64);
+            group.long(3, rows as u64);
         });
     });
     bytes.extend(&footer.bytes);

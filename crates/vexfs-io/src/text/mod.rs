@@ -10,6 +10,7 @@ pub(crate) use components::Components;
 use components::{Malformed, VECTOR, is_object};
 use object::Members;
 pub use writer::JsonLinesWriter;
+pub(crate) use writer::write_components;
 
 use crate::beside::Beside;
 use crate::convert::{Converter, Fault};

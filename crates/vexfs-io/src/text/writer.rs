@@ -12,8 +12,6 @@ use crate::error::{IoError, Place, Problem, excerpt};
 use crate::writer::{RowName, RowWriter, WRITE_BUFFER};
 
 /// Writes each row as a JSON object with its `id` or `key`, its `vector`, and the members of its payload, a line each.
-///
-/// Numbers have as many digits as it takes to read the same ones again.
 pub struct JsonLinesWriter<W> {
     name: String,
     sink: W,
@@ -39,27 +37,36 @@ impl<W: Write> JsonLinesWriter<W> {
                 serde_json::to_writer(&mut *sink, key)?;
             }
         }
-        sink.write_all(b",\"vector\":[")?;
-        let pairs = row.as_chunks::<2>().0;
-        for at in 0..self.dim {
-            if at > 0 {
-                sink.write_all(b",")?;
-            }
-            match self.target {
-                TargetType::F32 => write!(sink, "{}", f32::from_le_bytes(row.as_chunks().0[at]))?,
-                TargetType::F16 => write!(sink, "{}", f16::from_le_bytes(pairs[at]).to_f32())?,
-                TargetType::BF16 => write!(sink, "{}", bf16::from_le_bytes(pairs[at]).to_f32())?,
-                TargetType::I8 => write!(sink, "{}", row[at] as i8)?,
-                TargetType::U8 => write!(sink, "{}", row[at])?,
-                TargetType::B1 => write!(sink, "{}", row[at / 8] >> (at % 8) & 1)?,
-            }
-        }
-        sink.write_all(b"]")?;
+        sink.write_all(b",\"vector\":")?;
+        write_components(sink, row, self.target, self.dim)?;
         if !payload.is_empty() {
             write!(sink, ",{payload}")?;
         }
         sink.write_all(b"}\n")
     }
+}
+
+/// Writes a packed row of `dim` components of `target` as a JSON list, each number with as many digits as it takes to read the same one
+/// again.
+pub(crate) fn write_components(
+    sink: &mut impl Write,
+    row: &[u8],
+    target: TargetType,
+    dim: usize,
+) -> std::io::Result<()> {
+    let pairs = row.as_chunks::<2>().0;
+    for at in 0..dim {
+        sink.write_all(if at == 0 { b"[" } else { b"," })?;
+        match target {
+            TargetType::F32 => write!(sink, "{}", f32::from_le_bytes(row.as_chunks().0[at]))?,
+            TargetType::F16 => write!(sink, "{}", f16::from_le_bytes(pairs[at]).to_f32())?,
+            TargetType::BF16 => write!(sink, "{}", bf16::from_le_bytes(pairs[at]).to_f32())?,
+            TargetType::I8 => write!(sink, "{}", row[at] as i8)?,
+            TargetType::U8 => write!(sink, "{}", row[at])?,
+            TargetType::B1 => write!(sink, "{}", row[at / 8] >> (at % 8) & 1)?,
+        }
+    }
+    sink.write_all(b"]")
 }
 
 /// The members of a payload without the braces around them, on one line.
