@@ -205,6 +205,29 @@ fn a_neighbour_whose_id_is_damaged_is_left_out_and_told() {
 }
 
 #[test]
+fn rows_of_damaged_payload_fulfil_no_filter_and_are_counted() {
+    let image = Image::new(DIM);
+    let values: Vec<f32> = (0..ROWS).flat_map(|row| [row as f32; DIM]).collect();
+    let file = image.scratch.npy("rows.npy", DIM, &values);
+    let payload: String = (0..ROWS).map(|n| format!("{{\"n\":{n:09}}}\n").replace(":0", ":1")).collect();
+    let payload = image.scratch.file("payload", payload);
+    let import = image.import().args(["-q", "--index", "ivf", "--payload"]).arg(payload).arg(&file);
+    import.finish().expect(0);
+    let filter = ["--filter", "n >= 0"];
+    assert_eq!(ids(&near(&image, 0, "3", &filter).expect(0)), [0, 1, 2]);
+    // 15 bytes each: 273 rows have all of theirs in the first block, and one a part.
+    flip(&image, &[place(&image, "payload", 100)]);
+    for index in ["exact", "ivf"] {
+        let how: &[&str] = if index == "exact" { &["--exact"] } else { &["--index", index, "--nprobe", "1000"] };
+        let run = near(&image, 0, "3", &[&filter[..], how].concat()).expect(1);
+        assert_eq!(ids(&run), [274, 275, 276], "{index}");
+        let said = "the payload of 274 rows is damaged, and nobody knows whether they fulfil the filter";
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+        assert_eq!(ids(&near(&image, 0, "3", how).expect(0)), [0, 1, 2], "{index} without a filter");
+    }
+}
+
+#[test]
 fn a_search_in_a_fragmented_collection_finds_the_same() {
     // Two collections that grow by turns lie between each other.
     let image = Image::made_by(&["-D", "16"], "64M");

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::bigann::BinWriter;
 use crate::csv::CsvWriter;
 use crate::element::TargetType;
-use crate::error::IoError;
+use crate::error::{IoError, Place, Problem};
 use crate::hdf5::Hdf5Writer;
 use crate::npy::{ArraySpec, NpyWriter};
 use crate::parquet::ParquetWriter;
@@ -52,6 +52,20 @@ pub trait RowWriter {
     /// # Errors
     /// Those of the system.
     fn finish(self: Box<Self>) -> Result<(), IoError>;
+}
+
+/// Refuses bytes that are not a whole row for each name.
+pub(crate) fn check_named(
+    file: &str,
+    rows: &[u8],
+    row_bytes: usize,
+    names: &[RowName<'_>],
+) -> Result<(), IoError> {
+    let (found, expected) = (rows.len() as u64, (names.len() * row_bytes) as u64);
+    if found == expected {
+        return Ok(());
+    }
+    Err(IoError::new(file, Place::Whole, Problem::Written { found, expected, unit: "bytes" }))
 }
 
 impl RowWriter for NpyWriter<BufWriter<File>> {

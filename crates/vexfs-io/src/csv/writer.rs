@@ -6,9 +6,9 @@ use std::io::{BufWriter, Write};
 use csv::QuoteStyle;
 
 use crate::element::TargetType;
-use crate::error::{IoError, Place, Problem};
+use crate::error::IoError;
 use crate::text::write_components;
-use crate::writer::{RowName, RowWriter, WRITE_BUFFER};
+use crate::writer::{RowName, RowWriter, WRITE_BUFFER, check_named};
 
 /// Writes rows as the columns `id` or `key`, and `vector`.
 pub struct CsvWriter<W: Write> {
@@ -62,11 +62,7 @@ impl<W: Write> RowWriter for CsvWriter<W> {
 
     fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>], _: &[&str]) -> Result<(), IoError> {
         let row_bytes = self.target.row_bytes(self.dim);
-        if rows.len() != names.len() * row_bytes {
-            let (found, expected) = (rows.len() as u64, (names.len() * row_bytes) as u64);
-            let problem = Problem::Written { found, expected, unit: "bytes" };
-            return Err(IoError::new(&self.name, Place::Whole, problem));
-        }
+        check_named(&self.name, rows, row_bytes, names)?;
         for (row, name) in rows.chunks_exact(row_bytes).zip(names) {
             self.write_row(row, name).map_err(|error| self.failed(error))?;
         }

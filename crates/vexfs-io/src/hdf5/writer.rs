@@ -10,8 +10,8 @@ use ndarray::{ArrayView1, ArrayView2, s};
 
 use super::failed;
 use crate::element::{ElementType, TargetType};
-use crate::error::{IoError, Place, Problem};
-use crate::writer::{RowName, RowWriter};
+use crate::error::IoError;
+use crate::writer::{RowName, RowWriter, check_named};
 
 /// Bytes of a chunk, about: what a reader decodes at a time.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -34,7 +34,7 @@ impl Hdf5Writer {
     /// Starts a file of packed rows of `target`, in `file`, which is empty.
     ///
     /// # Errors
-    /// [`Problem::Hdf5`].
+    /// [`Problem::Hdf5`](crate::Problem::Hdf5).
     pub fn new(file: &File, name: &str, target: TargetType, dim: usize) -> Result<Self, IoError> {
         // The library opens files itself; this is the one that is open, wherever it lies.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -115,11 +115,7 @@ impl RowWriter for Hdf5Writer {
 
     fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>], _: &[&str]) -> Result<(), IoError> {
         let row_bytes = self.columns * self.element.bytes();
-        if rows.len() != names.len() * row_bytes {
-            let (found, expected) = (rows.len() as u64, (names.len() * row_bytes) as u64);
-            let problem = Problem::Written { found, expected, unit: "bytes" };
-            return Err(IoError::new(&self.name, Place::Whole, problem));
-        }
+        check_named(&self.name, rows, row_bytes, names)?;
         if names.is_empty() {
             return Ok(());
         }

@@ -9,8 +9,8 @@ use std::io::{BufWriter, Write};
 use super::emit::Emit;
 use crate::convert::Converter;
 use crate::element::{ElementType, TargetType};
-use crate::error::{IoError, Place, Problem};
-use crate::writer::{RowName, RowWriter, WRITE_BUFFER};
+use crate::error::{IoError, Place};
+use crate::writer::{RowName, RowWriter, WRITE_BUFFER, check_named};
 
 /// Bytes of values of a page, about: what a reader decodes at a time.
 const PAGE_BYTES: usize = 1 << 20;
@@ -328,11 +328,7 @@ impl RowWriter for ParquetWriter {
 
     fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>], _: &[&str]) -> Result<(), IoError> {
         let row_bytes = self.converter.source_row_bytes();
-        if rows.len() != names.len() * row_bytes {
-            let (found, expected) = (rows.len() as u64, (names.len() * row_bytes) as u64);
-            let problem = Problem::Written { found, expected, unit: "bytes" };
-            return Err(IoError::new(&self.name, Place::Whole, problem));
-        }
+        check_named(&self.name, rows, row_bytes, names)?;
         rows.chunks_exact(row_bytes).zip(names).try_for_each(|(row, name)| self.push(row, name))
     }
 

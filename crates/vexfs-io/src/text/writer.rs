@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use super::object::Members;
 use crate::element::TargetType;
 use crate::error::{IoError, Place, Problem, excerpt};
-use crate::writer::{RowName, RowWriter, WRITE_BUFFER};
+use crate::writer::{RowName, RowWriter, WRITE_BUFFER, check_named};
 
 /// Writes each row as a JSON object with its `id` or `key`, its `vector`, and the members of its payload, a line each.
 pub struct JsonLinesWriter<W> {
@@ -99,11 +99,7 @@ impl<W: Write> RowWriter for JsonLinesWriter<W> {
 
     fn write_rows(&mut self, rows: &[u8], names: &[RowName<'_>], payload: &[&str]) -> Result<(), IoError> {
         let row_bytes = self.target.row_bytes(self.dim);
-        if rows.len() != names.len() * row_bytes {
-            let (found, expected) = (rows.len() as u64, (names.len() * row_bytes) as u64);
-            let problem = Problem::Written { found, expected, unit: "bytes" };
-            return Err(IoError::new(&self.name, Place::Whole, problem));
-        }
+        check_named(&self.name, rows, row_bytes, names)?;
         for (at, (row, name)) in rows.chunks_exact(row_bytes).zip(names).enumerate() {
             let payload = payload.get(at).copied().unwrap_or_default();
             let members = members(payload, name).map_err(|found| {
