@@ -218,7 +218,8 @@ fn rows_of_damaged_payload_fulfil_no_filter_and_are_counted() {
     // 15 bytes each: 273 rows have all of theirs in the first block, and one a part.
     flip(&image, &[place(&image, "payload", 100)]);
     for index in ["exact", "ivf"] {
-        let how: &[&str] = if index == "exact" { &["--exact"] } else { &["--index", index, "--nprobe", "1000"] };
+        let how: &[&str] =
+            if index == "exact" { &["--exact"] } else { &["--index", index, "--nprobe", "1000"] };
         let run = near(&image, 0, "3", &[&filter[..], how].concat()).expect(1);
         assert_eq!(ids(&run), [274, 275, 276], "{index}");
         let said = "the payload of 274 rows is damaged, and nobody knows whether they fulfil the filter";
