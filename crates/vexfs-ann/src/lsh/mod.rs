@@ -42,9 +42,9 @@ use table::Table;
 /// Probes of [`Index::default_effort`] per table.
 const DEFAULT_PROBES: u32 = 16;
 
-/// A probe takes about as long as comparing this many bytes of rows that lie in sequence: to find the next bucket, to jump to it, and
-/// to look at its rows.
-const PROBE_BYTES: u64 = 8192;
+/// A probe takes as long as comparing this many bytes of rows that lie in sequence: to find the next bucket, to jump to it, and to look
+/// at its rows. Measured on SIFT: 2.5 µs between 256 and 512 probes in each of 8 tables, where an exact search compares 15 GB/s.
+const PROBE_BYTES: u64 = 38_000;
 
 /// Probes per table that are worth a try whatever the number of rows.
 const LEAST_PROBES: u64 = 64;

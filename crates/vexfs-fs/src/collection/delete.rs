@@ -3,7 +3,7 @@
 use vexfs_format::InodeNo;
 use vexfs_format::bitmap;
 use vexfs_format::codes::InodeKind;
-use vexfs_format::collection::STREAM_DELETED;
+use vexfs_format::collection::{CollectionDesc, STREAM_DELETED};
 use zerocopy::little_endian::U64;
 
 use super::Collection;
@@ -28,14 +28,24 @@ impl Transaction<'_> {
         collection.desc.features().check_collection_writable()?;
         collection.check_rows(self)?;
         let deleted = mark_deleted(self, &collection, rows.iter().copied())?;
-        let mut desc = collection.desc;
+        self.count_deleted(ino, collection.desc, deleted)?;
+        Ok(deleted)
+    }
+
+    /// Stages the descriptor of collection `ino`, which is `desc` but for `deleted` rows that are marked since.
+    pub(super) fn count_deleted(
+        &mut self,
+        ino: InodeNo,
+        mut desc: CollectionDesc,
+        deleted: u64,
+    ) -> Result<()> {
         desc.live_rows = U64::new(desc.live_rows.get().saturating_sub(deleted));
         desc.generation = U64::new(desc.generation.get().wrapping_add(1));
         let mut inode = inode::read(self, ino)?;
         inode.modified_ns = U64::new(self.now_ns());
         self.write_inode(&mut inode)?;
         self.write_collection_desc(&inode, &desc);
-        Ok(deleted)
+        Ok(())
     }
 }
 

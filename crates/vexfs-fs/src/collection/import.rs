@@ -100,12 +100,7 @@ impl Transaction<'_> {
         let deleted = mark_deleted(self, &collection, import.first_row..collection.rows())?;
         let mut desc = collection.desc;
         desc.end_import(0);
-        desc.live_rows = U64::new(desc.live_rows.get().saturating_sub(deleted));
-        desc.generation = U64::new(desc.generation.get().wrapping_add(1));
-        let mut inode = inode::read(self, ino)?;
-        inode.modified_ns = U64::new(self.now_ns());
-        self.write_inode(&mut inode)?;
-        self.write_collection_desc(&inode, &desc);
+        self.count_deleted(ino, desc, deleted)?;
         Ok(deleted)
     }
 }
