@@ -1,0 +1,82 @@
+"""Starting what is measured: bound to processors, in its interpreter, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+POOLS = ("OMP", "OPENBLAS", "MKL", "RAYON")
+
+
+def environment(threads):
+    """The environment in which libraries take no more threads than they are given."""
+    counts = {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS}
+    return dict(os.environ, **counts, LANCE_CPU_THREADS=str(threads), TOKIO_WORKER_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3")
+
+
+def run(command, threads, limit=None):
+    """What a command prints, bound to the first processors; nothing, and a word of why, if it fails or takes more seconds than that."""
+    bound = ["taskset", "-c", ",".join(map(str, range(threads))), *command]
+    try:
+        done = subprocess.run(bound, env=environment(threads), capture_output=True, text=True, timeout=limit, check=True)
+    except subprocess.TimeoutExpired:
+        print(f"  not done after {limit} s", file=sys.stderr)
+        return None
+    except subprocess.CalledProcessError as error:
+        print(f"  status {error.returncode}: {error.stderr.strip()[-300:]}", file=sys.stderr)
+        return None
+    return done.stdout
+
+
+def answer_of(output):
+    """The line of JSON in what a process printed, among lines that a library may have printed."""
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    return json.loads(lines[-1]) if lines else None
+
+
+class Interpreters:
+    """Which Python runs which rival: that of this process, unless NAME=PATH names one for the rivals whose names begin so.
+
+    None of them may take more than `limit` seconds for one thing.
+    """
+
+    def __init__(self, pairs, limit):
+        self.limit = limit
+        self.pairs = [pair.split("=", 1) for pair in pairs]
+
+    def command(self, verb, name, folder, threads, *rest):
+        """The command that lets a rival do one thing."""
+        python = next((path for start, path in self.pairs if name.startswith(start)), sys.executable)
+        one = os.path.join(os.path.dirname(os.path.abspath(__file__)), "one.py")
+        return [python, one, verb, name, folder, str(threads), *map(str, rest)]
+
+    def ask(self, verb, name, folder, threads, *rest):
+        """The answer of a rival that does one thing; nothing if it fails."""
+        output = run(self.command(verb, name, folder, threads, *rest), threads, self.limit)
+        return None if output is None else answer_of(output)
+
+
+def watch(command, threads):
+    """Runs a fresh process; its seconds from start to exit, bytes it read from devices, and what it printed."""
+    begun = time.perf_counter()
+    child = subprocess.Popen(command, env=environment(threads), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    output = child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - begun
+    child.stdout.close()
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        raise RuntimeError(f"{' '.join(command[:4])}: status {child.returncode}")
+    return seconds, usage.ru_inblock * 512, output
+
+
+def anonymous_memory(command, threads):
+    """The most anonymous memory of a process, in bytes: its status is read again and again until it ends."""
+    child = subprocess.Popen(command, env=environment(threads), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    most = 0
+    while child.poll() is None:
+        with open(f"/proc/{child.pid}/status", encoding="ascii") as status:
+            lines = [line for line in status if line.startswith("RssAnon:")]
+        most = max([most, *(int(line.split()[1]) * 1024 for line in lines)])
+    return most

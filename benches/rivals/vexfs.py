@@ -1,0 +1,63 @@
+"""VexFS, by its tools."""
+
+import json
+import os
+
+from process import run
+from rival import K
+
+# Where plots begin.
+FROM_RECALL = 0.8
+
+
+class Tools:
+    """The tools in a folder, under the names that cargo gives them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def bench(self, files, kinds, threads, folder):
+        """Import, builds and searches by so many threads, as a result for each kind of index and one for comparing every row."""
+        command = [self.path("vexfs-bench"), "run", "--json", "--directory", folder, "--runs", "3", "--warm-ups", "1"]
+        command += ["--from", str(FROM_RECALL), "--threads", str(threads), "-k", str(K)]
+        command += ["--train", files.train, "--test", files.test, "--ground-truth", files.truth]
+        for kind in kinds:
+            command += ["--index", kind]
+        output = run(command, threads)
+        if output is None:
+            raise SystemExit("vexfs-bench failed")
+        return results_of(json.loads(output))
+
+    def image(self, files, kind, rows, path, threads):
+        """An image with an index of the rows, or only the rows; bytes it takes."""
+        size = 2 * rows.nbytes + (256 << 20)
+        make = [self.path("mkfs-vexfs"), "-q", "-D", str(rows.shape[1]), path, str(size // 1024)]
+        fill = [self.path("vexfs-import"), "-q", "-d", path, *(["--index", kind] if kind else []), files.train]
+        if run(make, threads) is None or run(fill, threads) is None:
+            raise SystemExit("no image could be made")
+        return os.stat(path).st_blocks * 512
+
+    def query(self, image, kind, query):
+        """The command that answers one query."""
+        how = ["--index", kind] if kind else ["--exact"]
+        return [self.path("vexfs-query"), "-q", "-d", image, "-k", str(K), *how, query]
+
+
+def results_of(bench):
+    """A result of vexfs-bench in the form of those of rivals."""
+    rows, seconds = bench["import"]["bytes"], bench["import"]["seconds"]["mean"]
+    results = {"vexfs exact": {"build": None, "durable": seconds, "bytes": rows, "points": []}}
+    for index in bench["indexes"]:
+        results[f"vexfs {index['spec']}"] = {
+            "build": index["seconds"], "durable": seconds + index["seconds"], "bytes": rows + index["bytes"], "points": []
+        }
+    for search in bench["searches"]:
+        point = {"effort": f"{search['effort']}, {search['rerank']}", "threads": search["threads"], "recall": search["recall"]}
+        point[search["mode"]] = search["qps"]["mean"]
+        if search["mode"] == "single":
+            point.update(p50=search["p50_us"], p99=search["p99_us"])
+        results[f"vexfs {search['spec']}"]["points"].append(point)
+    return results
