@@ -16,7 +16,7 @@ complete -c vexfs-import -s d -l device -d 'Block device, image file, LABEL=… 
 complete -c vexfs-import -l offset -d 'Byte of the device at which the filesystem begins' -r
 complete -c vexfs-import -s c -l collection -d 'Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]' -r
 complete -c vexfs-import -l ids -d 'Ids of the rows: a column of the FILEs, an array of integers, or a text' -r -F
-complete -c vexfs-import -l keys -d 'String keys of the rows: a column of the FILEs, or a text with one a line' -r -F
+complete -c vexfs-import -l keys -d 'String keys of the rows: a column of the FILEs, an array, or a text' -r -F
 complete -c vexfs-import -l payload -d 'What is known of the rows besides: a JSON object a line' -r -F
 complete -c vexfs-import -l mode -d 'What becomes of rows that have these ids or keys already [default: append]' -r -f -a "append\t'They are in the way'
 upsert\t'They are replaced'

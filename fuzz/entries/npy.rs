@@ -1,8 +1,8 @@
-//! Arbitrary bytes as an npy file: header, rows as every target type, file against stream, whole against slabs, ids.
+//! Arbitrary bytes as an npy file: header, rows as every target type, file against stream, whole against slabs, ids, keys.
 
 use std::io::Cursor;
 
-use vexfs_io::{IdReader, IoError, NpyHeader, NpyReader, OpenOptions, RowSource, TargetType};
+use vexfs_io::{IdReader, IoError, KeyReader, NpyHeader, NpyReader, OpenOptions, RowSource, TargetType};
 
 /// Reads `data` in every way and compares what must be the same.
 ///
@@ -33,6 +33,11 @@ pub(crate) fn run(data: &[u8]) {
         let count = ids.by_ref().take_while(Result::is_ok).count() as u64;
         assert_eq!(ids.delivered(), count);
         assert!(ids.next().is_none(), "something after the end");
+    }
+    if let Ok(mut keys) = KeyReader::from_stream(Cursor::new(data.to_vec()), "fuzz") {
+        let count = keys.by_ref().take_while(Result::is_ok).count() as u64;
+        assert_eq!(keys.delivered(), count);
+        assert!(keys.next().is_none(), "something after the end");
     }
 }
 

@@ -45,6 +45,7 @@ fn what_is_exported_comes_back_bit_by_bit() {
     let image = filled();
     for (ending, dtypes) in [
         ("npy", &["f32", "f16", "bf16", "i8", "u8", "b1"][..]),
+        ("npz", &["f32", "f16", "bf16", "i8", "u8", "b1"]),
         ("fvecs", &["f32", "f16", "bf16", "i8", "u8"]),
         ("fbin", &["f32", "f16", "bf16", "i8", "u8"]),
         ("bvecs", &["u8", "b1"]),
@@ -66,7 +67,7 @@ fn what_is_exported_comes_back_bit_by_bit() {
             }
             exported.expect(0);
             let back = format!("{dtype}-{ending}");
-            let part = if ending == "h5" { ":vectors" } else { "" };
+            let part = if ["h5", "npz"].contains(&ending) { ":vectors" } else { "" };
             let file = format!("{}{part}", file.display());
             image.import().args(["-q", "-c", &back, "--dtype", dtype, &file]).finish().expect(0);
             assert!(image.rows(&back) == image.rows(dtype), "{back}");
@@ -102,6 +103,7 @@ fn ids_and_keys_go_along_where_the_format_has_a_place() {
     );
     for (ending, [ids, keys, vectors]) in [
         ("h5", ["x.h5:ids", "x.h5:keys", "x.h5:vectors"]),
+        ("npz", ["x.npz:ids", "x.npz:keys", "x.npz:vectors"]),
         ("csv", ["id", "key", "x.csv"]),
         ("parquet", ["id", "key", "x.parquet"]),
         ("jsonl", ["id", "key", "x.jsonl"]),
@@ -119,6 +121,59 @@ fn ids_and_keys_go_along_where_the_format_has_a_place() {
             assert!(image.rows(collection) == image.rows(&back), "{ending}");
         }
     }
+    image.assert_sound();
+}
+
+#[test]
+fn numpy_reads_archives_and_their_names_and_keys_come_from_arrays_of_strings() {
+    let Some(python) = python::with("numpy") else { return };
+    let image = filled();
+    let keys: String = (0..37).map(|n| format!("{}{n} ü\u{1f980}\n", "long ".repeat(n % 9))).collect();
+    let keys = image.scratch.file("keys", keys);
+    let rows = image.scratch.path("u8.npy");
+    export(&image, "u8", &rows).expect(0);
+    image.import().args(["-q", "-c", "keyed", "--keys"]).arg(&keys).arg(&rows).finish().expect(0);
+    let collections = ["f32", "f16", "bf16", "i8", "u8", "b1", "keyed", "vectors"];
+    for collection in collections {
+        for ending in ["npy", "npz"] {
+            export(&image, collection, &image.scratch.path(&format!("{collection}.{ending}"))).expect(0);
+        }
+    }
+    let files = std::fs::read_dir(rows.parent().expect("a folder")).expect("a folder").flatten();
+    assert!(files.into_iter().all(|file| !file.file_name().to_string_lossy().starts_with('.')));
+    python.run(
+        "import sys, os, zipfile, numpy as np
+for c in ['f32', 'f16', 'bf16', 'i8', 'u8', 'b1', 'keyed', 'vectors']:
+    file = os.path.join(os.path.dirname(sys.argv[1]), c)
+    rows, archive = np.load(file + '.npy'), np.load(file + '.npz')
+    assert zipfile.ZipFile(file + '.npz').testzip() is None
+    vectors = archive['vectors']
+    assert vectors.dtype == rows.dtype and vectors.shape == rows.shape and vectors.tobytes() == rows.tobytes(), c
+    assert rows.shape == ((0, 16) if c == 'vectors' else rows.shape)
+    if c == 'keyed':
+        assert sorted(archive.files) == ['keys', 'vectors']
+        keys = open(sys.argv[1], encoding='utf-8').read().splitlines()
+        assert archive['keys'].tolist() == keys and archive['keys'].dtype.kind == 'U'
+        np.save(sys.argv[2], np.array([key.encode() for key in keys]))
+        np.savez_compressed(sys.argv[3], names=archive['keys'], vectors=rows)
+    else:
+        assert sorted(archive.files) == ['ids', 'vectors']
+        assert archive['ids'].dtype == np.uint64 and archive['ids'].tolist() == list(range(len(rows))), c
+",
+        &[&keys, &image.scratch.path("bytes.npy"), &image.scratch.path("compressed.npz")],
+    );
+    let folder = rows.parent().expect("a folder");
+    for (at, names) in ["bytes.npy", "compressed.npz:names", "keyed.npz:keys"].into_iter().enumerate() {
+        let back = format!("back{at}");
+        let import = image.import().args(["-q", "-c", &back, "--keys", names, "compressed.npz:vectors"]);
+        import.folder(folder).finish().expect(0);
+        let query =
+            |name: &str| image.query().args(["-c", name, "-o", "csv", "--id", "long 19 ü\u{1f980}"]).finish();
+        assert_eq!(query("keyed").expect(0).text(), query(&back).expect(0).text(), "{names}");
+    }
+    let import = image.import().args(["-q", "-c", "new", "--keys", "keyed.npz:vectors", "u8.npy"]);
+    let run = import.folder(folder).finish().expect(1);
+    assert!(run.stderr.contains("element type `|u1` holds no strings"), "{}", run.stderr);
     image.assert_sound();
 }
 

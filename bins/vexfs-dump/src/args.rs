@@ -61,7 +61,8 @@ pub struct Args {
 
     /// For export: file of vectors to write; for map: picture, .svg or .png
     ///
-    /// The name of a file of vectors tells its format: .npy takes rows of every type, bf16 as a two-byte void type, b1 as packed bytes; .fvecs and
+    /// The name of a file of vectors tells its format: .npy takes rows of every type, bf16 as a two-byte void type, b1 as packed bytes;
+    /// .npz the same as the array vectors, with the array ids or keys beside it; .fvecs and
     /// .fbin hold f32, which every type but b1 is widened to exactly; .bvecs and .u8bin hold u8 and packed b1, .i8bin i8;
     /// .h5 holds every type but bf16, as the dataset vectors, .csv, .parquet (bf16 widened) and .jsonl every type, all four with the ids or keys, .jsonl also with the payload, as members beside them. A file that exists is replaced when all rows are written.
     #[arg(short = 'o', long = "output", value_name = "FILE", value_hint = ValueHint::FilePath)]

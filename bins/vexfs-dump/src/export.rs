@@ -117,8 +117,7 @@ pub(crate) fn run(
     let buffered = |file: &Pending<'_>| -> anyhow::Result<BufWriter<File>> {
         Ok(BufWriter::with_capacity(256 << 10, file.file.reopen()?))
     };
-    let vectors =
-        format.writer(array.file.reopen()?, &file.display().to_string(), target, collection.dim())?;
+    let vectors = format.writer(array.file.reopen()?, file, target, collection.dim())?;
     let are_named = vectors.takes_names() || names.is_some();
     let identities = are_named.then(|| collection.identities(&dump.volume)).transpose()?;
     let has_payload = vectors.takes_payload() || payload.is_some();

@@ -58,14 +58,14 @@ pub struct Args {
 
     /// Ids of the rows: a column of the FILEs, an array of integers, or a text
     ///
-    /// The name of a column or member that all FILEs have, or a .npy file, a dataset of HDF5, or a text with a number a line. One id for each row of all files, in their order. An id is a number below 2^64 - 1 that no other row has. Without ids,
+    /// The name of a column or member that all FILEs have, or an array of numpy (FILE.npy, FILE.npz:ids), a dataset of HDF5, or a text with a number a line. One id for each row of all files, in their order. An id is a number below 2^64 - 1 that no other row has. Without ids,
     /// the rows are numbered on from the highest id.
     #[arg(long, value_name = "FILE|COLUMN", value_hint = ValueHint::FilePath, conflicts_with = "keys")]
     pub ids: Option<PathBuf>,
 
-    /// String keys of the rows: a column of the FILEs, or a text with one a line
+    /// String keys of the rows: a column of the FILEs, an array, or a text
     ///
-    /// The name of a column or member that all FILEs have, or a text, or a dataset of strings of HDF5. One key for each row of all files, in their order. Queries print keys instead of ids.
+    /// The name of a column or member that all FILEs have, or a text, an array of strings of numpy (FILE.npy, FILE.npz:keys), or a dataset of strings of HDF5. One key for each row of all files, in their order. Queries print keys instead of ids.
     #[arg(long, value_name = "FILE|COLUMN", value_hint = ValueHint::FilePath)]
     pub keys: Option<PathBuf>,
 

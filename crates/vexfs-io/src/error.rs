@@ -183,6 +183,14 @@ pub enum Problem {
         /// How to get a file that can be read.
         advice: &'static str,
     },
+    /// An element type that holds no strings.
+    #[error("element type {descr} holds no strings; {advice}")]
+    TextType {
+        /// The type as the header spells it, shortened.
+        descr: String,
+        /// How to get a file that can be read.
+        advice: &'static str,
+    },
     /// An array with the wrong number of axes or an impossible length.
     #[error("shape {shape}: {reason}")]
     Shape {

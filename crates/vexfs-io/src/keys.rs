@@ -1,4 +1,4 @@
-//! External keys of vectors: a text with one key per line.
+//! External keys of vectors: a text with one key per line, or an array of strings.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,13 +8,15 @@ use crate::format::Format;
 use crate::hdf5;
 use crate::input::Input;
 use crate::lines::Lines;
+use crate::npy::TextReader;
+use crate::npz;
 
 /// The longest key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;
 
 const KEY: &str = "a key of 1 to 1024 bytes";
 
-/// The keys in a text, one per line, or in a dataset of strings; ends after the first error.
+/// The keys in a text, one per line, or in an array or dataset of strings; ends after the first error.
 ///
 /// A key is the whole line, white space included. Not checked here, because it needs all of them at once or the
 /// collection: whether a key occurs twice, and whether there are as many as rows.
@@ -25,32 +27,50 @@ pub struct KeyReader {
 }
 
 impl KeyReader {
-    /// Opens the text at `path`, or the dataset that `FILE:PART` names; `-` is standard input.
+    /// Opens the text at `path`, an array of strings of numpy, or the array or dataset that `FILE:PART` names; `-` is standard input.
     ///
     /// # Errors
-    /// Those of the system; those of finding a dataset, and one that has no strings.
+    /// Those of the system; those of finding an array or dataset, and one that has no strings.
     pub fn open(path: &Path) -> Result<KeyReader, IoError> {
-        let mut input = Input::open(path)?;
-        let is_hdf5 = input.path.is_some() && matches!(input.format(None), Ok(Format::Hdf5));
-        let name = input.name.clone();
-        if !is_hdf5 {
-            input.refuse_part(Format::Text)?;
-            return Ok(Self::from_stream(input.into_stream()?.0, &name));
-        }
-        let mut strings = hdf5::strings(input)?.zip(0..);
-        Ok(Self::new(std::iter::from_fn(move || {
-            let (string, row) = strings.next()?;
-            Some(
-                string.and_then(|string| {
-                    checked_key(&string).map_err(|p| IoError::new(&name, Place::Row(row), p))
-                }),
-            )
-        })))
+        Self::from_input(Input::open(path)?)
     }
 
-    /// Reads the keys in a stream, which `name` stands for in messages.
-    pub fn from_stream(stream: impl Read + Send + 'static, name: &str) -> KeyReader {
-        let mut lines = Lines::new(Box::new(stream) as Box<dyn Read + Send>, name, MAX_KEY_BYTES, KEY);
+    /// Reads the keys in a stream, a text or an array of numpy, which `name` stands for in messages.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_stream(stream: impl Read + Send + 'static, name: &str) -> Result<KeyReader, IoError> {
+        Self::from_input(Input::from_stream(stream, name))
+    }
+
+    fn from_input(mut input: Input) -> Result<KeyReader, IoError> {
+        let name = input.name.clone();
+        match input.format(None) {
+            Ok(Format::Npy) => {
+                input.refuse_part(Format::Npy)?;
+                Ok(Self::strings(TextReader::open(input.bytes, &name)?, name))
+            }
+            Ok(Format::Npz) if input.path.is_some() => Ok(Self::strings(npz::strings(input)?, name)),
+            Ok(Format::Hdf5) if input.path.is_some() => Ok(Self::strings(hdf5::strings(input)?, name)),
+            _ => {
+                input.refuse_part(Format::Text)?;
+                Ok(Self::text(input.into_stream()?.0, &name))
+            }
+        }
+    }
+
+    /// Takes the strings of an array as keys.
+    fn strings(
+        strings: impl Iterator<Item = Result<String, IoError>> + Send + 'static,
+        name: String,
+    ) -> KeyReader {
+        Self::new(strings.zip(0..).map(move |(string, row)| {
+            checked_key(&string?).map_err(|problem| IoError::new(&name, Place::Row(row), problem))
+        }))
+    }
+
+    fn text(stream: Box<dyn Read + Send>, name: &str) -> KeyReader {
+        let mut lines = Lines::new(stream, name, MAX_KEY_BYTES, KEY);
         Self::new(std::iter::from_fn(move || {
             let checked = match lines.next_line() {
                 Ok(line) => line.map(checked_key)?,
@@ -104,7 +124,7 @@ mod tests {
     use super::*;
 
     fn keys(text: Vec<u8>) -> (Vec<String>, Option<String>, u64) {
-        let mut reader = KeyReader::from_stream(std::io::Cursor::new(text), "keys");
+        let mut reader = KeyReader::from_stream(std::io::Cursor::new(text), "keys").unwrap();
         let mut all = Vec::new();
         let error = reader.by_ref().find_map(|key| key.map(|key| all.push(key)).err());
         assert!(reader.next().is_none());

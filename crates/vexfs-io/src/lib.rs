@@ -75,6 +75,7 @@ pub use input::{is_regular_file, regular_file_of};
 pub use keys::{KeyReader, MAX_KEY_BYTES};
 pub use matrix::{Matrix, read_matrix_f32, read_matrix_u64};
 pub use npy::{ArraySpec, NpyHeader, NpyReader, NpyWriter};
+pub use npz::NpzWriter;
 pub use parquet::ParquetWriter;
 pub use payload::{MAX_PAYLOAD_BYTES, PayloadReader};
 pub use probe::Content;

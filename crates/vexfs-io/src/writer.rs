@@ -10,6 +10,7 @@ use crate::element::TargetType;
 use crate::error::{IoError, Place, Problem};
 use crate::hdf5::Hdf5Writer;
 use crate::npy::{ArraySpec, NpyWriter};
+use crate::npz::NpzWriter;
 use crate::parquet::ParquetWriter;
 use crate::text::JsonLinesWriter;
 use crate::vecs::VecsWriter;
@@ -39,7 +40,7 @@ pub trait RowWriter {
     }
 
     /// Writes rows: packed, little-endian, whole. `names` has one for each row if the format
-    /// [takes them](Self::takes_names), and may be empty otherwise. `payload` has a JSON object for each row, or nothing for one
+    /// [takes them](Self::takes_names), all ids or all keys, and may be empty otherwise. `payload` has a JSON object for each row, or nothing for one
     /// without, if the format [takes it](Self::takes_payload) and it is wanted; it is empty otherwise.
     ///
     /// # Errors
@@ -83,6 +84,8 @@ impl RowWriter for NpyWriter<BufWriter<File>> {
 pub enum OutputFormat {
     /// numpy: every type; bf16 as the two-byte void type of ml_dtypes, bits as packed bytes.
     Npy,
+    /// Arrays of numpy in an archive: as [`Npy`](Self::Npy), with ids or keys.
+    Npz,
     /// f32 with the number of components before each row: every type but bits, widened exactly.
     Fvecs,
     /// u8 with the number of components before each row: u8, and bits as packed bytes.
@@ -105,8 +108,9 @@ pub enum OutputFormat {
 
 impl OutputFormat {
     /// Endings of file names, each with its format.
-    const ENDINGS: [(&'static str, OutputFormat); 11] = [
+    const ENDINGS: [(&'static str, OutputFormat); 12] = [
         ("npy", OutputFormat::Npy),
+        ("npz", OutputFormat::Npz),
         ("fvecs", OutputFormat::Fvecs),
         ("bvecs", OutputFormat::Bvecs),
         ("fbin", OutputFormat::Fbin),
@@ -134,7 +138,11 @@ impl OutputFormat {
     /// Whether the format holds rows of `target` without losing anything.
     pub fn holds(self, target: TargetType) -> bool {
         match self {
-            OutputFormat::Npy | OutputFormat::JsonLines | OutputFormat::Csv | OutputFormat::Parquet => true,
+            OutputFormat::Npy
+            | OutputFormat::Npz
+            | OutputFormat::JsonLines
+            | OutputFormat::Csv
+            | OutputFormat::Parquet => true,
             OutputFormat::Hdf5 => target != TargetType::BF16,
             OutputFormat::Fvecs | OutputFormat::Fbin => target != TargetType::B1,
             OutputFormat::Bvecs | OutputFormat::U8bin => matches!(target, TargetType::U8 | TargetType::B1),
@@ -142,7 +150,7 @@ impl OutputFormat {
         }
     }
 
-    /// Starts to write rows of `dim` components to `file`, which is empty; `name` is for messages.
+    /// Starts to write rows of `dim` components to `file`, which is empty and will be called `path`.
     ///
     /// # Errors
     /// Those of the system.
@@ -152,16 +160,18 @@ impl OutputFormat {
     pub fn writer(
         self,
         file: File,
-        name: &str,
+        path: &Path,
         target: TargetType,
         dim: usize,
     ) -> Result<Box<dyn RowWriter>, IoError> {
         assert!(self.holds(target), "{target} has no place in the format");
+        let name = &path.display().to_string();
         Ok(match self {
             OutputFormat::Npy => {
                 let file = BufWriter::with_capacity(WRITE_BUFFER, file);
                 Box::new(NpyWriter::counting(file, name, ArraySpec::packed(target, dim))?)
             }
+            OutputFormat::Npz => Box::new(NpzWriter::new(file, path, target, dim)?),
             OutputFormat::Fvecs => Box::new(VecsWriter::fvecs(file, name, target, dim)),
             OutputFormat::Bvecs => Box::new(VecsWriter::bvecs(file, name, target, dim)),
             OutputFormat::Fbin => Box::new(BinWriter::fbin(file, name, target, dim)?),

@@ -47,6 +47,39 @@ pub(super) fn interpret(descr: &Descr<'_>, bf16: bool) -> Result<Storage, Proble
     Ok(Storage { element, big_endian: order == b'>' })
 }
 
+/// How characters are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextStorage {
+    /// So many bytes of UTF-8.
+    Bytes(u64),
+    /// So many characters of four bytes each.
+    Characters {
+        /// How many.
+        count: u64,
+        /// Whether the bytes of a character come most significant first.
+        big_endian: bool,
+    },
+}
+
+/// Interprets the `descr` of an array of strings.
+pub(super) fn interpret_text(descr: &Descr<'_>) -> Result<TextStorage, Problem> {
+    const ADVICE: &str = "save the strings with astype(str)";
+    let (Descr::Simple(text) | Descr::Structured(text)) = descr;
+    let (order, kind) = match text {
+        [order @ (b'<' | b'>' | b'=' | b'|'), kind @ ..] => (*order, kind),
+        kind => (b'|', *kind),
+    };
+    let count = kind.get(1..).and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
+    match (kind.first(), count) {
+        (Some(b'S'), Some(count)) => Ok(TextStorage::Bytes(count)),
+        (Some(b'U'), Some(count)) => Ok(TextStorage::Characters { count, big_endian: order == b'>' }),
+        _ => Err(Problem::TextType {
+            descr: format!("`{}`", excerpt(&String::from_utf8_lossy(text))),
+            advice: ADVICE,
+        }),
+    }
+}
+
 fn refusal(descr: &[u8], name: &'static str, advice: &'static str) -> Problem {
     Problem::ElementType { descr: format!("`{}`", excerpt(&String::from_utf8_lossy(descr))), name, advice }
 }

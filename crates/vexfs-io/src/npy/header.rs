@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use super::{descr, literal};
+use super::descr;
+use super::literal::{self, Entries};
 use crate::element::ElementType;
 use crate::error::{IoError, Place, Problem};
 use crate::input::read_up_to;
@@ -35,7 +36,38 @@ impl NpyHeader {
     /// [`Problem::Empty`]; [`Problem::Format`] if it is not npy; [`Problem::Version`]; [`Problem::Header`] at the byte where
     /// the grammar is left; [`Problem::ElementType`] for what holds no vectors; [`Problem::System`].
     pub fn read(mut reader: impl Read, name: &str, bf16: bool) -> Result<NpyHeader, IoError> {
-        let reader: &mut dyn Read = &mut reader;
+        let header = HeaderText::read(&mut reader, name)?;
+        let entries = header.entries(name)?;
+        let storage = descr::interpret(&entries.descr, bf16)
+            .map_err(|problem| IoError::new(name, Place::Whole, problem))?;
+        Ok(NpyHeader {
+            element: storage.element,
+            big_endian: storage.big_endian,
+            fortran_order: entries.fortran_order,
+            shape: entries.shape,
+            data_offset: header.end(),
+        })
+    }
+
+    /// Number of axes.
+    pub fn ndim(&self) -> usize {
+        self.shape.len()
+    }
+}
+
+/// The text of a header, not yet parsed.
+pub(super) struct HeaderText {
+    text: Vec<u8>,
+    /// Where it begins in the file.
+    start: u64,
+}
+
+impl HeaderText {
+    /// Reads magic, version, length and text, and leaves `reader` behind them.
+    ///
+    /// # Errors
+    /// As [`NpyHeader::read`], up to a text that is cut.
+    pub(super) fn read(reader: &mut dyn Read, name: &str) -> Result<HeaderText, IoError> {
         let fail = |place, problem| IoError::new(name, place, problem);
 
         let mut prelude = [0; 8];
@@ -75,22 +107,22 @@ impl NpyHeader {
         if found < text.len() {
             return Err(fail(Place::Byte(start + found as u64), ended("the rest of the header")));
         }
-        let entries = literal::parse(&text)
-            .map_err(|malformed| fail(Place::Byte(start + malformed.at as u64), malformed.problem))?;
-        let storage =
-            descr::interpret(&entries.descr, bf16).map_err(|problem| fail(Place::Whole, problem))?;
-        Ok(NpyHeader {
-            element: storage.element,
-            big_endian: storage.big_endian,
-            fortran_order: entries.fortran_order,
-            shape: entries.shape,
-            data_offset: start + u64::from(length),
+        Ok(HeaderText { text, start })
+    }
+
+    /// What the text says.
+    ///
+    /// # Errors
+    /// [`Problem::Header`] at the byte where the grammar is left.
+    pub(super) fn entries(&self, name: &str) -> Result<Entries<'_>, IoError> {
+        literal::parse(&self.text).map_err(|malformed| {
+            IoError::new(name, Place::Byte(self.start + malformed.at as u64), malformed.problem)
         })
     }
 
-    /// Number of axes.
-    pub fn ndim(&self) -> usize {
-        self.shape.len()
+    /// Offset of the first element.
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.text.len() as u64
     }
 }
 

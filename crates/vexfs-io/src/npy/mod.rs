@@ -10,9 +10,11 @@ mod descr;
 mod header;
 mod literal;
 mod reader;
+mod text;
 mod writer;
 
 pub(crate) use array::ArrayReader;
 pub use header::NpyHeader;
 pub use reader::NpyReader;
+pub(crate) use text::{TextReader, TextSpec};
 pub use writer::{ArraySpec, NpyWriter};

@@ -45,7 +45,7 @@ impl ArraySpec {
     }
 
     /// Magic, version and header of such an array of `rows` rows; its length does not depend on `rows`.
-    fn header(self, rows: u64) -> Vec<u8> {
+    pub(crate) fn header(self, rows: u64) -> Vec<u8> {
         let descr = match self.element {
             ElementType::F16 => "<f2",
             ElementType::BF16 => "<V2",
@@ -61,23 +61,28 @@ impl ArraySpec {
             ElementType::U64 => "<u8",
             ElementType::Bool => "|b1",
         };
-        let digits = rows.to_string();
-        let columns = self.columns.map_or(String::new(), |columns| format!(" {columns}"));
-        let room = " ".repeat(FIRST_AXIS_DIGITS - digits.len());
-        let text =
-            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({digits},{columns}), }}{room}");
-
-        const PRELUDE: usize = NPY_MAGIC.len() + 4;
-        let total = (PRELUDE + text.len() + 1).next_multiple_of(ALIGNMENT);
-        let mut header = NPY_MAGIC.to_vec();
-        header.extend([1, 0]);
-        // At most 20 digits for each axis: far below the 65,535 bytes of version 1.0.
-        header.extend(((total - PRELUDE) as u16).to_le_bytes());
-        header.extend(text.as_bytes());
-        header.resize(total - 1, b' ');
-        header.push(b'\n');
-        header
+        header(descr, rows, self.columns)
     }
+}
+
+/// Magic, version and header of an array `(rows,)` or `(rows, columns)`; its length does not depend on `rows`.
+pub(super) fn header(descr: &str, rows: u64, columns: Option<usize>) -> Vec<u8> {
+    let digits = rows.to_string();
+    let columns = columns.map_or(String::new(), |columns| format!(" {columns}"));
+    let room = " ".repeat(FIRST_AXIS_DIGITS - digits.len());
+    let text =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({digits},{columns}), }}{room}");
+
+    const PRELUDE: usize = NPY_MAGIC.len() + 4;
+    let total = (PRELUDE + text.len() + 1).next_multiple_of(ALIGNMENT);
+    let mut header = NPY_MAGIC.to_vec();
+    header.extend([1, 0]);
+    // At most 20 digits for each axis: far below the 65,535 bytes of version 1.0.
+    header.extend(((total - PRELUDE) as u16).to_le_bytes());
+    header.extend(text.as_bytes());
+    header.resize(total - 1, b' ');
+    header.push(b'\n');
+    header
 }
 
 /// Puts the final header in the place of the first one.

@@ -1,4 +1,4 @@
-//! npz: the arrays of `numpy.savez`, npy files in a zip archive, stored or deflated.
+//! From a file and the name of an array to its bytes.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -9,7 +9,7 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::error::{IoError, Place, Problem, excerpt};
 use crate::format::Format;
 use crate::input::{Bytes, InOrder, Input};
-use crate::npy::{ArrayReader, NpyHeader};
+use crate::npy::{ArrayReader, NpyHeader, TextReader};
 use crate::raw::Axes;
 use crate::read_at::{Range, ReadAt};
 
@@ -24,11 +24,7 @@ const MAX_NAMED: usize = 12;
 /// [`Problem::NotAFile`], [`Problem::Archive`], [`Problem::Arrays`]; those of the header of the array, and of an array of another
 /// length than its member.
 pub(crate) fn open(input: Input, axes: Axes, bf16: bool, memory: usize) -> Result<ArrayReader, IoError> {
-    let Input { name, bytes, part, .. } = input;
-    let fail = |problem| IoError::new(&name, Place::Whole, problem);
-    let Bytes::File(file) = bytes else { return Err(fail(Problem::NotAFile { format: Format::Npz })) };
-    let member = find(&*file, part.as_deref()).map_err(fail)?;
-    let range = Range { file, start: member.start, length: member.stored };
+    let (name, member, range) = locate(input)?;
     if !member.is_deflated {
         // Columns have to be read where they lie; the checksum of the member is of no help there.
         let header = NpyHeader::read(InOrder { file: &range, offset: 0 }, &name, bf16)?;
@@ -36,15 +32,33 @@ pub(crate) fn open(input: Input, axes: Axes, bf16: bool, memory: usize) -> Resul
             return ArrayReader::with_header(Bytes::File(Box::new(range)), &name, header, axes, memory);
         }
     }
-    let stored = InOrder { file: Box::new(range), offset: 0 };
-    let content: Box<dyn Read + Send> = match member.is_deflated {
-        true => Box::new(DeflateDecoder::new(stored)),
-        false => Box::new(stored),
-    };
-    let content = Checked { content, crc: Crc::new(), left: member.length, expected: member.crc };
-    let array = ArrayReader::open(Bytes::Stream(Box::new(content)), &name, axes, bf16, memory)?;
+    let array = ArrayReader::open(member.content(range), &name, axes, bf16, memory)?;
     array.compare_with(member.length)?;
     Ok(array)
+}
+
+/// Opens the array of strings that `input` names, or the only array.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn strings(input: Input) -> Result<TextReader, IoError> {
+    let (name, member, range) = locate(input)?;
+    let strings = TextReader::open(member.content(range), &name)?;
+    strings.compare_with(member.length)?;
+    Ok(strings)
+}
+
+/// The bytes of a member as they are stored.
+type Stored = Range<Box<dyn ReadAt>>;
+
+/// Finds the array that `input` names, or the only one; with the name for messages.
+fn locate(input: Input) -> Result<(String, Member, Stored), IoError> {
+    let Input { name, bytes, part, .. } = input;
+    let fail = |problem| IoError::new(&name, Place::Whole, problem);
+    let Bytes::File(file) = bytes else { return Err(fail(Problem::NotAFile { format: Format::Npz })) };
+    let member = find(&*file, part.as_deref()).map_err(fail)?;
+    let range = Range { file, start: member.start, length: member.stored };
+    Ok((name, member, range))
 }
 
 /// One file of an archive.
@@ -57,6 +71,19 @@ struct Member {
     length: u64,
     /// CRC-32 of its content.
     crc: u32,
+}
+
+impl Member {
+    /// What the member has, in order and compared with its checksum.
+    fn content(&self, range: Stored) -> Bytes {
+        let stored = InOrder { file: Box::new(range), offset: 0 };
+        let content: Box<dyn Read + Send> = match self.is_deflated {
+            true => Box::new(DeflateDecoder::new(stored)),
+            false => Box::new(stored),
+        };
+        let checked = Checked { content, crc: Crc::new(), left: self.length, expected: self.crc };
+        Bytes::Stream(Box::new(checked))
+    }
 }
 
 /// Finds the member that holds the array called `wanted`, or the only array.
