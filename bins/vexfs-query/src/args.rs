@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum, ValueHint};
-use vexfs_cli::args::{DEFAULT_COLLECTION, DeviceArgs, OutputArgs, ThreadsArgs, device_spec};
+use vexfs_cli::args::{CollectionsArgs, DeviceArgs, OutputArgs, ThreadsArgs, device_spec};
 use vexfs_cli::size::parse_size;
 use vexfs_cli::{DeviceSpec, Usage};
 use vexfs_fs::collection::model::Model;
@@ -53,21 +53,9 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = parse_size)]
     pub offset: Option<u64>,
 
-    /// Collection; may be repeated [env: VEXFS_COLLECTION] [default: vectors]
-    ///
-    /// A name is looked up in the root directory; a path such as /models/clip is followed from there. Without this flag the
-    /// environment variable VEXFS_COLLECTION is asked, and without that the collection is 'vectors'. Several collections, which must
-    /// agree in dimension, element type and metric, give one answer in which each neighbour says its collection. With several devices
-    /// each of them is searched for all of the collections.
-    #[arg(
-        short,
-        long,
-        value_name = "NAME",
-        env = "VEXFS_COLLECTION",
-        hide_env = true,
-        value_parser = clap::builder::NonEmptyStringValueParser::new()
-    )]
-    pub collection: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)] // the fragment says what it is
+    pub collection: CollectionsArgs,
 
     /// Number of neighbours for each query [default: 10, with --radius all]
     ///
@@ -230,10 +218,7 @@ impl Args {
 
     /// The names of the collections to be searched.
     pub fn collections(&self) -> Vec<&str> {
-        match &self.collection[..] {
-            [] => vec![DEFAULT_COLLECTION],
-            names => names.iter().map(String::as_str).collect(),
-        }
+        self.collection.names()
     }
 
     /// How many neighbours are wanted.

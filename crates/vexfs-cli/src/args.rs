@@ -82,20 +82,33 @@ impl DeviceArgs {
     }
 }
 
+/// The help of `-c`, where it names one collection.
+const COLLECTION: &str = "Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]";
+/// The help of `-c`, where it names several.
+const COLLECTIONS: &str = "Collection; may be repeated [env: VEXFS_COLLECTION] [default: vectors]";
+
+/// The long help of `-c`: its first line, what is true of each tool, and `more`.
+fn collection_help(first: &str, more: &str) -> String {
+    format!(
+        "{first}\n\nA name is looked up in the root directory; a path such as /models/clip is followed from there. Without this \
+         flag the environment variable VEXFS_COLLECTION is asked, and without that the collection is \
+         '{DEFAULT_COLLECTION}'.{more}"
+    )
+}
+
 /// Which collection: `-c`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct CollectionArgs {
-    /// Collection, by name or path [env: VEXFS_COLLECTION] [default: vectors]
-    ///
-    /// A name is looked up in the root directory; a path such as /models/clip is followed from there. Without this flag the
-    /// environment variable VEXFS_COLLECTION is asked, and without that the collection is 'vectors'.
+    /// The name that was given, if one was.
     #[arg(
         short,
         long,
         value_name = "NAME",
         env = "VEXFS_COLLECTION",
         hide_env = true,
-        value_parser = clap::builder::NonEmptyStringValueParser::new()
+        value_parser = clap::builder::NonEmptyStringValueParser::new(),
+        help = COLLECTION,
+        long_help = collection_help(COLLECTION, "")
     )]
     pub collection: Option<String>,
 }
@@ -109,6 +122,37 @@ impl CollectionArgs {
     /// Whether the user named it, so that it may be created.
     pub fn is_given(&self) -> bool {
         self.collection.is_some()
+    }
+}
+
+/// Which collections: `-c`, for a tool that searches several.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CollectionsArgs {
+    /// The names that were given.
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        env = "VEXFS_COLLECTION",
+        hide_env = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new(),
+        help = COLLECTIONS,
+        long_help = collection_help(
+            COLLECTIONS,
+            " Several collections, which must agree in dimension, element type and metric, give one answer in which each \
+             neighbour says its collection. With several devices each of them is searched for all of the collections.",
+        )
+    )]
+    pub collection: Vec<String>,
+}
+
+impl CollectionsArgs {
+    /// The collections that are meant.
+    pub fn names(&self) -> Vec<&str> {
+        match &self.collection[..] {
+            [] => vec![DEFAULT_COLLECTION],
+            names => names.iter().map(String::as_str).collect(),
+        }
     }
 }
 
