@@ -9,8 +9,8 @@ import numpy
 
 from process import anonymous_memory, answer_of, run, watch
 
-# Processes whose median counts, in each state of the page cache.
-REPEATS = 5
+# Processes whose median counts in each state of the page cache, and those whose memory is watched.
+REPEATS, WATCHED = 5, 3
 DROP = "/proc/sys/vm/drop_caches"
 MIB = 1 << 20
 
@@ -21,10 +21,10 @@ def keep(folder):
 
 def drop_index(folder):
     """Drops the files of the index from the page cache; programs and libraries stay."""
-    os.sync()
     for place, _, names in os.walk(folder):
         for name in names:
             handle = os.open(os.path.join(place, name), os.O_RDONLY)
+            os.fsync(handle)
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(handle)
 
@@ -45,7 +45,7 @@ def states():
 def measure(command, folder, threads):
     """A command that answers one query: anonymous memory, and in each state seconds and bytes read."""
     watch(command, threads)
-    result = {"anonymous": max(anonymous_memory(command, threads) for _ in range(REPEATS))}
+    result = {"anonymous": max(anonymous_memory(command, threads) for _ in range(WATCHED))}
     for name, prepare in states().items():
         runs = []
         for _ in range(REPEATS):
