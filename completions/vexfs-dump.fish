@@ -13,5 +13,5 @@ complete -c vexfs-dump -s v -l verbose -d 'Say more; may be given twice'
 complete -c vexfs-dump -l json -d 'Print the result as JSON'
 complete -c vexfs-dump -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c vexfs-dump -s V -l version -d 'Print version'
-complete -c vexfs-dump -s c -l collection -x -a '(vexfs-dump --complete-names (commandline -opc)[2..] 2>/dev/null)'
-complete -c vexfs-dump -a '(vexfs-dump --complete-names (commandline -opc)[2..] 2>/dev/null)'
+complete -c vexfs-dump -s c -l collection -x -a "(vexfs-dump --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"
+complete -c vexfs-dump -a "(vexfs-dump --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"

@@ -46,5 +46,5 @@ complete -c vexfs-import -s v -l verbose -d 'Say more; may be given twice'
 complete -c vexfs-import -l json -d 'Print the result as JSON'
 complete -c vexfs-import -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c vexfs-import -s V -l version -d 'Print version'
-complete -c vexfs-import -s c -l collection -x -a '(vexfs-import --complete-names (commandline -opc)[2..] 2>/dev/null)'
-complete -c vexfs-import -a '(vexfs-import --complete-names (commandline -opc)[2..] 2>/dev/null)'
+complete -c vexfs-import -s c -l collection -x -a "(vexfs-import --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"
+complete -c vexfs-import -a "(vexfs-import --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"

@@ -41,6 +41,6 @@ complete -c vexfs-query -s v -l verbose -d 'Say more; may be given twice'
 complete -c vexfs-query -l json -d 'Print the result as JSON'
 complete -c vexfs-query -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c vexfs-query -s V -l version -d 'Print version'
-complete -c vexfs-query -s c -l collection -x -a '(vexfs-query --complete-names (commandline -opc)[2..] 2>/dev/null)'
-complete -c vexfs-query -a '(vexfs-query --complete-names (commandline -opc)[2..] 2>/dev/null)'
-complete -c vexfs-query -l index -x -a '(vexfs-query --complete-names (commandline -opc)[2..] 2>/dev/null)'
+complete -c vexfs-query -s c -l collection -x -a "(vexfs-query --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"
+complete -c vexfs-query -a "(vexfs-query --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"
+complete -c vexfs-query -l index -x -a "(vexfs-query --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"

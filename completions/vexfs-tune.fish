@@ -21,6 +21,6 @@ complete -c vexfs-tune -s v -l verbose -d 'Say more; may be given twice'
 complete -c vexfs-tune -l json -d 'Print the result as JSON'
 complete -c vexfs-tune -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c vexfs-tune -s V -l version -d 'Print version'
-complete -c vexfs-tune -s c -l collection -x -a '(vexfs-tune --complete-names (commandline -opc)[2..] 2>/dev/null)'
-complete -c vexfs-tune -a '(vexfs-tune --complete-names (commandline -opc)[2..] 2>/dev/null)'
-complete -c vexfs-tune -l index -x -a '(vexfs-tune --complete-names (commandline -opc)[2..] 2>/dev/null)'
+complete -c vexfs-tune -s c -l collection -x -a "(vexfs-tune --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"
+complete -c vexfs-tune -a "(vexfs-tune --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"
+complete -c vexfs-tune -l index -x -a "(vexfs-tune --complete-names (commandline -opc)[2..] (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null)"

@@ -55,7 +55,7 @@ fn with_names(name: &str, shell: Shell, script: Vec<u8>) -> Vec<u8> {
         }
         _ => {
             let index = if ["vexfs-query", "vexfs-tune"].contains(&name) { FISH_INDEX } else { "" };
-            format!("{script}{}", format!("{FISH}{index}").replace("TOOL", name))
+            format!("{script}{}", format!("{FISH}{index}").replace("NAMES", FISH_NAMES).replace("TOOL", name))
         }
     };
     script.into_bytes()
@@ -90,11 +90,13 @@ _vexfs_names() {
 }
 "#;
 
-const FISH: &str =
-    "complete -c TOOL -s c -l collection -x -a '(TOOL --complete-names (commandline -opc)[2..] 2>/dev/null)'
-complete -c TOOL -a '(TOOL --complete-names (commandline -opc)[2..] 2>/dev/null)'
+/// What stands before a name: the words in front of it, and a flag that is written into one word with it.
+const FISH_NAMES: &str = "TOOL --complete-names (commandline -opc)[2..] \
+     (string match -r -- '^(?:--[a-z-]+(?==)|-c)' (commandline -ct)) 2>/dev/null";
+
+const FISH: &str = "complete -c TOOL -s c -l collection -x -a \"(NAMES)\"
+complete -c TOOL -a \"(NAMES)\"
 ";
 
-const FISH_INDEX: &str =
-    "complete -c TOOL -l index -x -a '(TOOL --complete-names (commandline -opc)[2..] 2>/dev/null)'
+const FISH_INDEX: &str = "complete -c TOOL -l index -x -a \"(NAMES)\"
 ";

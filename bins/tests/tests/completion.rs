@@ -91,6 +91,14 @@ fn fish_and_zsh_take_the_scripts() {
     if let Some(told) = ask("fish", &image, program) {
         let names: Vec<&str> = told.lines().map(|line| line.split('\t').next().unwrap_or(line)).collect();
         assert!(names.contains(&"items") && names.contains(&"two words"), "{told}");
+        for (flag, expected) in
+            [("--collection=", "--collection=items"), ("--index=", "--index=quick"), ("-c", "-citems")]
+        {
+            let program =
+                format!("source $COMPLETIONS/vexfs-query.fish; complete -C \"vexfs-query -d $IMG {flag}\"");
+            let told = ask("fish", &image, &program).expect("fish");
+            assert!(told.lines().any(|line| line.split('\t').next() == Some(expected)), "{flag}: {told}");
+        }
         let program = "source $COMPLETIONS/vexfs-tune.fish; complete -C \"vexfs-tune $IMG --index drop q\"";
         let told = ask("fish", &image, program).expect("fish");
         assert!(told.contains("quick") && told.contains("quiet"), "{told}");
