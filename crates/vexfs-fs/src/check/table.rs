@@ -160,13 +160,13 @@ kinds! {
         "{object}: blocks is {found}, but it has {expected}",
         "Store {expected}?", Mapping;
     BLOCKS_SHARED = 1 30, Structure, Stop,
-        "{object}: {blocks} belong to another object as well",
+        "{object}: another object uses {blocks} as well",
         "Give it a copy?", Mapping;
     BLOCKS_SHARED_FIRST = 1 31, Structure, Stop,
-        "{object}: {blocks} are the ones that belong to another object as well",
+        "{object}: this is the other object that uses {blocks}",
         "Give it a copy?", Mapping;
     BLOCKS_FIXED = 1 32, Structure, Stop,
-        "{object}: {blocks} belong to the filesystem itself",
+        "{object}: the filesystem itself uses {blocks}",
         "Give it a copy?", Mapping;
     BLOCKS_GIVEN_UP = 1 33, Structure, Stop,
         "objects share more blocks than the device has; from {object} on, sharing is not looked for",
@@ -369,7 +369,7 @@ kinds! {
         "{object}: checksum block {name} cannot be read: {found}",
         "Make it anew from the data?", Contents;
     DATA_DAMAGED = 5 42, Loss, Stop,
-        "{object}: {blocks} (logical {name}) do not agree with their checksums",
+        "{object}: the contents of {blocks} (logical {name}) do not agree with their checksum",
         "Leave them as they are, and mark the object as damaged?", Contents;
     DATA_UNREADABLE = 5 43, Loss, Stop,
         "{object}: {blocks} (logical {name}) cannot be read: {found}",
@@ -381,10 +381,10 @@ kinds! {
         "{object}: {rows} lie in damaged blocks, and so do their own checksums ({name})",
         "Delete them?", Rows;
     TAIL = 5 46, Derived, Stop,
-        "{object}: {blocks} (logical {name}) holds bytes behind the end of the file",
+        "{object}: there are bytes behind the end of the file in {blocks} (logical {name})",
         "Clear them?", Contents;
     DATA_LOST = 5 47, Notice, Fix,
-        "{object}: {blocks} (logical {name}) are known to be lost: they are as damaged as a repair has found them",
+        "{object}: the contents of {blocks} (logical {name}) are known to be lost: they are as damaged as a repair has found them",
         "", Nothing;
     INDEX_ENTRY = 5 60, Structure, Fix,
         "{object}: the name '{name}' leads to a {found}, which is no file of an index",
@@ -402,7 +402,7 @@ kinds! {
         "{object}: index {name} contradicts itself: {found}",
         "Build it anew, or drop it where that cannot be?", Index;
     INDEX_DATA = 5 65, Derived, Fix,
-        "{object}: {blocks} (logical {name}) of an index do not agree with their checksums",
+        "{object}: the contents of {blocks} (logical {name}) of an index do not agree with their checksum",
         "Build the index anew, or drop it where that cannot be?", Index;
     INDEX_UNREADABLE = 5 66, Derived, Fix,
         "{object}: {blocks} (logical {name}) of an index cannot be read: {found}",
