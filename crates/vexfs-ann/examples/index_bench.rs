@@ -6,6 +6,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use vexfs_ann::calibrate::{DEFAULT_QUERIES, Sample, measure};
@@ -29,6 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let queries = Queries::new(&reference::widen(test.dtype, &test.body), test.dim, train.dtype, metric)?;
 
     let spec: IndexSpec = spec.parse()?;
+    let stages = Stages::default();
     let build = Build {
         rows: &rows,
         metric,
@@ -38,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         generation: 1,
         seed: 42,
         memory: 4 << 30,
-        progress: &Silent,
+        progress: &stages,
     };
     let (mut image, start) = (Vec::new(), Instant::now());
     index::build(&spec, &build, &mut image)?;
@@ -48,6 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         start.elapsed().as_secs_f64(),
         image.len()
     );
+    stages.print();
     let start = Instant::now();
     let opened = index::open(&image)?;
     println!("opened in {:.0} us", start.elapsed().as_secs_f64() * 1e6);
@@ -122,12 +125,30 @@ fn print(
     Ok(())
 }
 
-struct Silent;
+/// Notes when each stage of the build began: the first step it reports.
+#[derive(Default)]
+struct Stages(Mutex<Vec<(&'static str, Instant)>>);
 
-impl Progress for Silent {
-    fn step(&self, _: &'static str, _: u64, _: u64) {}
+impl Progress for Stages {
+    fn step(&self, stage: &'static str, _: u64, _: u64) {
+        let mut stages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The steps of linking differ too much to be counted together.
+        if stage == "linking" || stages.last().is_none_or(|(last, _)| *last != stage) {
+            stages.push((stage, Instant::now()));
+        }
+    }
     fn is_interrupted(&self) -> bool {
         false
+    }
+}
+
+impl Stages {
+    fn print(&self) {
+        let stages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = stages.iter().skip(1).map(|(_, begun)| *begun).chain([Instant::now()]);
+        for ((stage, begun), end) in stages.iter().zip(ends) {
+            println!("  {stage}: {:.2} s", (end - *begun).as_secs_f64());
+        }
     }
 }
 

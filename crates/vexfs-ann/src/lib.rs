@@ -21,6 +21,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod best;
 pub mod calibrate;
 mod dtype;
 mod error;

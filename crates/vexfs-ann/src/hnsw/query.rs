@@ -41,7 +41,8 @@ impl CodedQuery {
         let elements = self.blocks.iter_mut().flat_map(|block| &mut block.0);
         let mut total = 0.0;
         for (code, &value) in elements.zip(values) {
-            *code = ((f64::from(value) - middle) * steps).round().clamp(-127.0, 127.0) as i8 as u8;
+            // Less than half a step beyond ± 127: cut off above zero, what is left is the nearest.
+            *code = (((f64::from(value) - middle) * steps + 127.5) as i32 - 127) as u8;
             total += f64::from(value);
         }
 

@@ -184,12 +184,10 @@ impl Space {
 
     /// Sets `distances` to those of row `from` from each of `picks`.
     pub(super) fn distances(&self, from: u32, picks: &[u32], distances: &mut Vec<f32>) {
-        distances.clear();
         let from = from as usize;
         match self {
             Self::Numbers { coded, lifts } => {
-                let rows = picks.iter().map(|&pick| pick as usize);
-                coded.view().distances(from, coded.view(), rows, |_, distance| distances.push(distance));
+                coded.view().distances(from, coded.view(), picks, distances);
                 if !lifts.is_empty() {
                     for (distance, &pick) in distances.iter_mut().zip(picks) {
                         *distance = lifted(*distance, lifts[from], lifts[pick as usize]);
@@ -197,6 +195,7 @@ impl Space {
                 }
             }
             Self::Bits { bits, blocks } => {
+                distances.clear();
                 let one = &bits[from * blocks..][..*blocks];
                 Level::best().run(Differing { one, rows: bits, picks: picks.iter().copied(), distances });
             }
@@ -204,7 +203,7 @@ impl Space {
     }
 
     /// Calls `visit` with the index of each row of this space and the `k` nearest of `rows`, nearest first, ties by lower row.
-    /// With `own`, both are the same, and no row is found for itself.
+    /// With `own`, row i of this space is row i of `rows`, and is not found for itself.
     pub(super) fn nearest(&self, rows: &Self, k: usize, own: bool, mut visit: impl FnMut(usize, &[Near])) {
         match (self, rows) {
             (Self::Numbers { coded, lifts }, Self::Numbers { coded: other, lifts: other_lifts }) => {

@@ -5,10 +5,8 @@
 //! - [`space`]: where rows and queries are compared by codes.
 //! - [`build`], [`train`], [`write`], [`layout`]: from rows to the image; `docs/format/indexes/ivf.md`, `docs/format/indexes/pq.md`.
 //! - [`open`]: the opened index. [`queries`], [`scan`], [`live`], [`search`]: from queries to rows.
-//! - [`best`]: the rows of smallest estimates.
 //! - [`verify`]: the image against itself.
 
-mod best;
 mod build;
 mod layout;
 mod live;

@@ -2,10 +2,10 @@
 
 use zerocopy::IntoBytes;
 
-use super::best::Best;
 use super::layout::List;
 use super::params::Codes;
 use super::queries::Prepared;
+use crate::best::Best;
 use crate::quant::sq4::Unpack;
 use crate::simd::codes::LANE_SPAN;
 use crate::simd::lookup::{LookupEight, LookupFour, LookupSigns, ROWS};

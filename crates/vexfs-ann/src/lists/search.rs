@@ -6,13 +6,13 @@
 
 use std::ops::Range;
 
-use super::best::Best;
 use super::live::Live;
 use super::open::Lists;
 use super::params::Codes;
 use super::queries::Prepared;
 use super::scan::{Scanner, Visit};
 use crate::TopK;
+use crate::best::Best;
 use crate::flat::offer_rows;
 use crate::index::{IndexError, Search, SearchStats};
 use crate::simd::scan::Found;

@@ -28,7 +28,7 @@ struct Nearest {
 /// Calls `visit` with the index of each of `queries`, in order, and the `k` of `rows` nearest to it: nearest first, ties by lower row; fewer
 /// if there are fewer.
 ///
-/// `own`: queries and rows are the same, and none is found for itself.
+/// `own`: query i is row i, and is not found for itself.
 ///
 /// # Shape
 /// Fewer than 2³² rows, of as many blocks as the queries.

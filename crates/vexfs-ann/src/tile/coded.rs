@@ -29,6 +29,9 @@ const SAFE_SCALE: std::ops::RangeInclusive<f32> = {
     low..=high
 };
 
+/// Vectors picked here and there that are compared at a time, while the next are asked for.
+const TOGETHER: usize = 8;
+
 /// Rows coded at once.
 const CHUNK: usize = 256;
 
@@ -195,22 +198,17 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Calls `visit` with each of `picks`, less than the length of `rows`, and the distance of that one of `rows` from
-    /// vector `index` of this view; the same the other way round, and what [`nearest`](super::nearest()) finds. A NaN, which only
-    /// vectors with infinite or NaN elements give, is +∞.
+    /// Sets `distances` to those of vector `index` of this view from the `picks` of `rows`, each less than their number; the same the
+    /// other way round, and what [`nearest`](super::nearest()) finds. A NaN, which only vectors with infinite or NaN elements give,
+    /// is +∞.
     ///
     /// l2: Σ (x̂ᵢ − ŷᵢ)², 0 for equal vectors. Inner product: −x̂·ŷ. Cosine: 1 − x̂·ŷ / (|x̂| |ŷ|), at least 0, and 1 if either
     /// is zero. Rounded to f32.
     ///
     /// For few pairs, or rows here and there; many rows side by side are cheaper by [`nearest`](super::nearest()).
-    pub(crate) fn distances(
-        &self,
-        index: usize,
-        rows: View<'_>,
-        picks: impl Iterator<Item = usize>,
-        visit: impl FnMut(usize, f32),
-    ) {
-        Level::best().run(Pairs { one: self.slice(index..index + 1), rows, picks, visit });
+    pub(crate) fn distances(&self, index: usize, rows: View<'_>, picks: &[u32], distances: &mut Vec<f32>) {
+        distances.clear();
+        Level::best().run(Pairs { one: self.slice(index..index + 1), rows, picks, distances });
     }
 
     /// Blocks of codes to a vector.
@@ -312,32 +310,59 @@ impl Shape {
 }
 
 /// One vector against some others.
-struct Pairs<'a, I, V> {
+struct Pairs<'a> {
     one: View<'a>,
     rows: View<'a>,
-    picks: I,
-    visit: V,
+    picks: &'a [u32],
+    distances: &'a mut Vec<f32>,
 }
 
-impl<I: Iterator<Item = usize>, V: FnMut(usize, f32)> Job for Pairs<'_, I, V> {
+impl Job for Pairs<'_> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { one, rows, picks, mut visit } = self;
+        match self.one.metric {
+            Metric::L2 => self.by(simd, Metric::L2),
+            metric => self.by(simd, metric),
+        }
+    }
+}
+
+impl Pairs<'_> {
+    /// As the job, for `metric`, which is that of the vectors: inlined, it is a constant to all that depends on it.
+    #[inline(always)]
+    fn by<S: Simd>(self, simd: S, metric: Metric) {
+        let Self { one, rows, picks, distances } = self;
         let (blocks, dim) = (one.blocks(), one.dim);
-        for pick in picks {
-            let codes = &rows.codes[pick * blocks..][..blocks];
-            let mut sum = simd.zero_i32();
-            for (a, b) in one.codes.iter().zip(codes) {
-                // Two products of at most 127² fit an i16.
-                sum = simd.dot_quads(sum, simd.load_bytes(a), simd.load_bytes(b));
+        let ask = |pick: u32| {
+            let first = pick as usize * blocks;
+            rows.codes[first..first + blocks].iter().step_by(2).for_each(|two| simd.prefetch(two.0.as_ptr()));
+            simd.prefetch((&raw const rows.shapes[pick as usize]).cast());
+        };
+        picks.iter().take(TOGETHER).for_each(|pick| ask(*pick));
+        // Padding has code 0: it adds nothing to the product, and is not among what is centred.
+        let a = &one.shapes[0];
+        let middle = i64::from(a.sum) + MIDDLE * dim as i64;
+        for (at, some) in picks.chunks(TOGETHER).enumerate() {
+            picks.iter().skip((at + 1) * TOGETHER).take(TOGETHER).for_each(|pick| ask(*pick));
+            // The last group repeats its last vector in place of the missing ones.
+            let pick = |i: usize| some[i.min(some.len() - 1)] as usize;
+            let mut sums = [simd.zero_i32(); TOGETHER];
+            for (i, sum) in sums.iter_mut().enumerate().take(some.len()) {
+                for (a, b) in one.codes.iter().zip(&rows.codes[pick(i) * blocks..][..blocks]) {
+                    // Two products of at most 127² fit an i16.
+                    *sum = simd.dot_quads(*sum, simd.load_bytes(a), simd.load_bytes(b));
+                }
             }
-            let (a, b) = (&one.shapes[0], &rows.shapes[pick]);
-            // Padding has code 0: it adds nothing to the product, and is not among what is centred.
-            let sums = i64::from(a.sum + b.sum) + MIDDLE * dim as i64;
-            let centred = simd.sum_i32(sum) - MIDDLE * sums;
-            visit(pick, pair(one.metric, dim, a, b, centred as i32));
+            let products = simd.to_array_i32(simd.sums_i32(sums));
+            let distance = |i: usize| {
+                let b = &rows.shapes[pick(i)];
+                let centred = i64::from(products[i]) - MIDDLE * (middle + i64::from(b.sum));
+                pair(metric, dim, a, b, centred as i32)
+            };
+            let all: [f32; TOGETHER] = std::array::from_fn(distance);
+            distances.extend_from_slice(&all[..some.len()]);
         }
     }
 }

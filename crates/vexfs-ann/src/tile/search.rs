@@ -16,9 +16,10 @@
 
 use std::ops::RangeInclusive;
 
+use crate::Metric;
+use crate::best::Best;
 use crate::simd::Level;
 use crate::simd::tile::{PANEL, Panel, QueryTerms, RowTerms, Survivor, Tile};
-use crate::{Metric, TopK};
 
 use super::coded::{MIDDLE, Shape, View, pair};
 
@@ -84,24 +85,20 @@ pub(super) fn nearest_at(
     for start in (0..queries.len()).step_by(QUERIES) {
         let part = queries.slice(start..queries.len().min(start + QUERIES));
         let own = own.map(|own| own + start);
-        for (index, top) in search(level, part, rows, k, own).into_iter().enumerate() {
+        for (index, mut best) in search(level, part, rows, k, own).into_iter().enumerate() {
             found.clear();
-            found.extend(
-                top.into_sorted()
-                    .iter()
-                    .map(|near| Near { row: near.row as u32, distance: near.distance as f32 }),
-            );
+            found.extend(best.sorted().take(k).map(|(row, distance)| Near { row, distance }));
             visit(start + index, &found);
         }
     }
 }
 
 /// The nearest of a few hundred queries.
-fn search(level: Level, queries: View<'_>, rows: View<'_>, k: usize, own: Option<usize>) -> Vec<TopK> {
+fn search(level: Level, queries: View<'_>, rows: View<'_>, k: usize, own: Option<usize>) -> Vec<Best> {
     let blocks = queries.blocks();
-    let mut tops = vec![TopK::new(k); queries.len()];
+    let mut bests = vec![Best::new(k); queries.len()];
     if k == 0 {
-        return tops;
+        return bests;
     }
     let panels: Vec<Panel> =
         queries.codes.chunks(PANEL * blocks).map(|codes| Panel::of_rows(codes, blocks)).collect();
@@ -109,7 +106,7 @@ fn search(level: Level, queries: View<'_>, rows: View<'_>, k: usize, own: Option
     for (query, shape) in queries.shapes.iter().enumerate() {
         let (terms, lane) = (&mut terms[query / PANEL], query % PANEL);
         set_query(queries.metric, queries.dim, shape, terms, lane);
-        tighten(queries.metric, queries.dim, shape, &tops[query], terms, lane);
+        tighten(queries.metric, queries.dim, shape, f64::INFINITY, terms, lane);
     }
 
     let most = (BLOCK_BYTES / (blocks * 32)).max(FIRST_ROWS);
@@ -134,22 +131,22 @@ fn search(level: Level, queries: View<'_>, rows: View<'_>, k: usize, own: Option
                     continue;
                 }
                 let query = index * PANEL + lane;
-                let (shape, top) = (&queries.shapes[query], &mut tops[query]);
+                let (shape, best) = (&queries.shapes[query], &mut bests[query]);
                 for survivor in survivors.drain(..) {
                     let row = start + survivor.row as usize;
                     if own.is_some_and(|own| own + query == row) {
                         continue;
                     }
                     let centred = survivor.product - MIDDLE as i32 * shape.sum;
-                    let distance = pair(rows.metric, rows.dim, shape, &rows.shapes[row], centred);
-                    top.offer(row as u64, f64::from(distance));
+                    best.offer(row as u32, pair(rows.metric, rows.dim, shape, &rows.shapes[row], centred));
                 }
-                tighten(queries.metric, queries.dim, shape, top, terms, lane);
+                best.tighten();
+                tighten(queries.metric, queries.dim, shape, f64::from(best.limit()), terms, lane);
             }
         }
         start += count;
     }
-    tops
+    bests
 }
 
 /// s |c| + √d |o|.
@@ -179,8 +176,7 @@ fn set_query(metric: Metric, dim: usize, shape: &Shape, terms: &mut QueryTerms, 
 }
 
 /// The term of a query that depends on its bound.
-fn tighten(metric: Metric, dim: usize, shape: &Shape, top: &TopK, terms: &mut QueryTerms, lane: usize) {
-    let bound = top.bound();
+fn tighten(metric: Metric, dim: usize, shape: &Shape, bound: f64, terms: &mut QueryTerms, lane: usize) {
     let (rest, size) = match metric {
         Metric::L2 => {
             let reach = reach(dim, shape.scale, f64::from(shape.squares), shape.offset);

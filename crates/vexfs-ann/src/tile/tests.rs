@@ -17,9 +17,9 @@ fn of_vectors(vectors: Vectors<'_>, metric: Metric) -> Coded {
 
 /// Distance of two vectors of `coded`.
 fn distance(coded: &Coded, a: usize, b: usize) -> f32 {
-    let mut distance = f32::NAN;
-    coded.view().distances(a, coded.view(), std::iter::once(b), |_, found| distance = found);
-    distance
+    let mut distances = Vec::new();
+    coded.view().distances(a, coded.view(), &[b as u32], &mut distances);
+    distances[0]
 }
 
 /// Numbers in −1 .. 1 (Numerical Recipes' quick generator).
@@ -38,12 +38,11 @@ fn bytes(values: &[f32]) -> Vec<u8> {
 
 /// What `nearest` should find for query `query`, one pair at a time.
 fn by_hand(all: &Coded, query: usize, rows: View<'_>, k: usize, own: Option<usize>) -> Vec<Near> {
-    let mut found = Vec::new();
-    all.view().distances(query, rows, 0..rows.len(), |row, distance| {
-        if own.is_none_or(|own| own + query != row) {
-            found.push(Near { row: row as u32, distance });
-        }
-    });
+    let mut distances = Vec::new();
+    all.view().distances(query, rows, &(0..rows.len() as u32).collect::<Vec<_>>(), &mut distances);
+    let of_row = |(row, distance): (usize, f32)| Near { row: row as u32, distance };
+    let mut found: Vec<Near> = distances.into_iter().enumerate().map(of_row).collect();
+    found.retain(|near| own.is_none_or(|own| own + query != near.row as usize));
     found.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row)));
     found.truncate(k);
     found

@@ -1,10 +1,13 @@
 //! The rows of smallest estimates.
 
+/// Up to so many are kept in order: moving what is behind a new one costs less than to select among half as many again.
+const IN_ORDER: usize = 64;
+
 /// Keeps the `keep` smallest estimates offered, ties to the lower row, in whatever order they are offered.
 #[derive(Debug, Clone)]
-pub(super) struct Best {
+pub(crate) struct Best {
     keep: usize,
-    /// Estimate and row, ordered as numbers; more than `keep` of them for a while.
+    /// Estimate and row, ordered as numbers; if `keep` is more than [`IN_ORDER`], in any order and more than `keep` for a while.
     keys: Vec<u64>,
     /// Larger estimates are not kept.
     limit: f32,
@@ -12,31 +15,51 @@ pub(super) struct Best {
 
 impl Best {
     /// Keeps `keep`, at least one.
-    pub(super) fn new(keep: usize) -> Self {
+    pub(crate) fn new(keep: usize) -> Self {
         Self { keep: keep.max(1), keys: Vec::new(), limit: f32::INFINITY }
     }
 
     /// Estimates above this need not be offered.
-    pub(super) fn limit(&self) -> f32 {
+    pub(crate) fn limit(&self) -> f32 {
         self.limit
     }
 
     /// Offers a row. A NaN counts as +∞.
     #[inline]
-    pub(super) fn offer(&mut self, row: u32, estimate: f32) {
+    pub(crate) fn offer(&mut self, row: u32, estimate: f32) {
         let estimate = if estimate.is_nan() { f32::INFINITY } else { estimate };
         if estimate > self.limit {
             return;
         }
-        self.keys.push(u64::from(ordered(estimate)) << 32 | u64::from(row));
+        let key = u64::from(ordered(estimate)) << 32 | u64::from(row);
+        if self.keep <= IN_ORDER {
+            return self.insert(key);
+        }
+        self.keys.push(key);
         if self.keys.len() >= self.keep.saturating_add((self.keep / 2).max(16)) {
             self.tighten();
         }
     }
 
+    /// Puts a key where it belongs, if it is among the smallest.
+    #[inline]
+    fn insert(&mut self, key: u64) {
+        if self.keys.len() == self.keep {
+            if self.keys.last().is_some_and(|last| *last < key) {
+                return;
+            }
+            self.keys.pop();
+        }
+        let at = self.keys.partition_point(|other| *other < key);
+        self.keys.insert(at, key);
+        if self.keys.len() == self.keep {
+            self.limit = self.keys.last().map_or(self.limit, |last| number((*last >> 32) as u32));
+        }
+    }
+
     /// Drops what is not among the smallest, and takes the limit from what is left.
-    pub(super) fn tighten(&mut self) {
-        if self.keys.len() >= self.keep {
+    pub(crate) fn tighten(&mut self) {
+        if self.keys.len() >= self.keep && self.keep > IN_ORDER {
             let (_, last, _) = self.keys.select_nth_unstable(self.keep - 1);
             self.limit = number((*last >> 32) as u32);
             self.keys.truncate(self.keep);
@@ -44,21 +67,21 @@ impl Best {
     }
 
     /// Takes out the `count` smallest.
-    pub(super) fn take(&mut self, count: usize) -> Vec<u32> {
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u32> {
         self.tighten();
         self.keys.sort_unstable();
         self.keys.drain(..count.min(self.keys.len())).map(|key| key as u32).collect()
     }
 
     /// Keeps no estimates above `limit`.
-    pub(super) fn restrict(&mut self, limit: f32) {
+    pub(crate) fn restrict(&mut self, limit: f32) {
         self.limit = self.limit.min(limit);
         let limit = self.limit;
         self.keys.retain(|key| number((key >> 32) as u32) <= limit);
     }
 
     /// The rows and their estimates, smallest first.
-    pub(super) fn sorted(&mut self) -> impl Iterator<Item = (u32, f32)> + '_ {
+    pub(crate) fn sorted(&mut self) -> impl Iterator<Item = (u32, f32)> + '_ {
         self.tighten();
         self.keys.sort_unstable();
         self.keys.iter().map(|key| (*key as u32, number((key >> 32) as u32)))
@@ -88,7 +111,7 @@ mod tests {
         offers.extend([(500, f32::NAN), (501, f32::NEG_INFINITY), (502, f32::INFINITY)]);
         let mut sorted = offers.clone();
         sorted.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
-        for keep in [1, 2, 10, 33, 490] {
+        for keep in [1, 2, 10, 64, 65, 490] {
             for _ in 0..3 {
                 for at in (1..offers.len()).rev() {
                     offers.swap(at, random.below(at as u64 + 1) as usize);
