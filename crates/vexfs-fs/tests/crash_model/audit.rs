@@ -2,7 +2,7 @@
 //!
 //! It shares no code with `vexfs_fs::check` beyond the decoders, so that the two can be held against each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vexfs_format::codes::InodeKind;
 use vexfs_format::geometry::FixedUse;
@@ -135,6 +135,7 @@ impl Audit<'_> {
                 self.problem(format!("block {block} of inode {ino} is part of {used:?}"));
             }
         }
+        let places = self.group_places();
         for group in (0..geometry.groups).map(GroupNo) {
             let desc = match read_group(volume, group) {
                 Ok(desc) => desc,
@@ -146,7 +147,8 @@ impl Audit<'_> {
             let start = group.get() * per_group;
             let mut blocks = vec![0; volume.block_size()];
             geometry.fill_block_bitmap(group, &mut blocks);
-            for (block, _) in self.owners.range(start..start + per_group) {
+            let owned = self.owners.range(start..start + per_group).map(|(block, _)| block);
+            for block in owned.chain(places.range(start..start + per_group)) {
                 vexfs_format::bitmap::set(&mut blocks, (block - start) as usize);
             }
             let mut inodes = vec![0; volume.block_size()];
@@ -195,5 +197,27 @@ impl Audit<'_> {
         if volume.read_block(BlockNo(0)).is_err() {
             self.problem("block 0 cannot be read".to_owned());
         }
+    }
+
+    /// Blocks of bitmaps and inode tables, where the descriptors say: those of groups that a filesystem has grown by lie elsewhere than mkfs
+    /// would put them. None of them belongs to an inode.
+    fn group_places(&mut self) -> BTreeSet<u64> {
+        let geometry = self.volume.geometry();
+        let descriptors =
+            (0..geometry.groups).filter_map(|group| read_group(self.volume, GroupNo(group)).ok());
+        let places: BTreeSet<u64> = descriptors
+            .flat_map(|desc| {
+                let table = desc.inode_table.get();
+                [desc.block_bitmap.get(), desc.inode_bitmap.get()]
+                    .into_iter()
+                    .chain(table..table + geometry.inode_table_blocks())
+            })
+            .collect();
+        for block in &places {
+            if let Some(ino) = self.owners.get(block) {
+                self.problems.push(format!("block {block} of inode {ino} is metadata of a group"));
+            }
+        }
+        places
     }
 }

@@ -5,6 +5,7 @@ use vexfs_format::InodeNo;
 use vexfs_fs::collection::Collection;
 use vexfs_fs::collection::append::{Appender, RowIds};
 use vexfs_fs::collection::create::CollectionSpec;
+use vexfs_fs::grow::Growth;
 use vexfs_fs::index::{self, BuildOptions, Expected, IndexRequest};
 use vexfs_fs::path::{LastLink, resolve};
 use vexfs_fs::txn::transaction::Transaction;
@@ -34,6 +35,8 @@ pub enum Change {
     /// Makes or replaces a file of so many bytes.
     Write(String, usize, u64),
     Unlink(String),
+    /// Grows the filesystem to so many blocks, or as many fewer as make whole groups of use.
+    Grow(u64),
 }
 
 /// Rows to be added, in batches of so many, in place of those that are called the same.
@@ -96,6 +99,7 @@ impl Change {
                 txn.remove(InodeNo::ROOT, name_of(path))?;
                 txn.commit()?;
             }
+            Self::Grow(blocks) => grow(volume, *blocks)?,
             Self::Write(name, len, seed) => {
                 let mut txn = volume.begin()?;
                 let mut writer = txn.write_file(InodeNo::ROOT, name_of(name))?;
@@ -122,7 +126,8 @@ impl Change {
                 rows.indexes.insert(name.clone(), rows.rows.len() as u64);
             }
             Self::Drop(path, name) => drop(world.rows(path).indexes.remove(name)),
-            Self::Calibrate(..) => {}
+            // How much of the space is of use is for the filesystem to say.
+            Self::Calibrate(..) | Self::Grow(_) => {}
             Self::Write(name, len, seed) => drop(world.files.insert(name.clone(), bytes(*seed, *len))),
             Self::Unlink(name) => drop(world.files.remove(name)),
         }
@@ -135,6 +140,20 @@ fn collection_at(volume: &Volume, path: &str) -> Result<InodeNo> {
 
 fn name_of(path: &str) -> &[u8] {
     path.trim_start_matches('/').as_bytes()
+}
+
+/// Grows the filesystem, which must come to what was planned.
+fn grow(volume: &mut Volume, blocks: u64) -> Result<()> {
+    let before = volume.geometry().blocks;
+    let bytes = blocks * u64::from(volume.geometry().block_size);
+    let planned = Growth::plan(volume, bytes)?.map_or(before, |growth| growth.after.blocks);
+    volume.grow(bytes)?;
+    let after = volume.geometry().blocks;
+    assert!(
+        after == planned && (before..=blocks).contains(&after),
+        "{before} blocks to {after}, not {planned}"
+    );
+    Ok(())
 }
 
 /// Builds an index, which must be possible just when it is said to be.

@@ -29,8 +29,8 @@ impl From<Change> for Chosen {
     }
 }
 
-/// Chooses a change; `fresh` is a number that nothing is called by.
-pub fn choose(random: &mut Random, world: &World, fresh: u64) -> Chosen {
+/// Chooses a change; `fresh` is a number that nothing is called by, and the device has `most_blocks`.
+pub fn choose(random: &mut Random, world: &World, fresh: u64, most_blocks: u64) -> Chosen {
     let path = pick(random, world.collections.keys());
     let Some((path, rows)) = path.and_then(|path| world.collections.get_key_value(path)) else {
         return make(random, fresh).into();
@@ -59,6 +59,11 @@ pub fn choose(random: &mut Random, world: &World, fresh: u64) -> Chosen {
         (35, _, Some(file)) => Change::Write(file, random.below(90_000) as usize, fresh).into(),
         (36, ..) if world.files.len() < MOST_FILES => {
             Change::Write(format!("file-{fresh}"), random.below(90_000) as usize, fresh).into()
+        }
+        (37, ..) if world.blocks < most_blocks => {
+            // A little, or to several times its size.
+            let some = random.below(most_blocks - world.blocks) >> (2 * random.below(5));
+            Change::Grow(world.blocks + 1 + some).into()
         }
         _ if rows.rows.len() < MOST_ROWS => add(random, path, rows, fresh),
         _ => Change::Compact(path).into(),

@@ -23,6 +23,8 @@ use crate::world::World;
 
 /// Operations before the end of what was recorded among which half of the crashes lie: those of the last change.
 const LATE_OPS: u64 = 40;
+/// Length of the device in MiB: what lies behind the filesystem is space that it may grow into.
+const DEVICE_MIB: u64 = 420;
 /// Steps that are shown when one fails.
 const SHOWN: usize = 12;
 
@@ -48,6 +50,7 @@ pub struct Life {
 pub struct Lived {
     pub changes: u64,
     pub refused: u64,
+    pub growths: u64,
     pub crashes: u64,
     pub checks: u64,
     pub answers: u64,
@@ -79,6 +82,7 @@ impl Lived {
     pub fn merge(mut self, other: Self) -> Self {
         self.changes += other.changes;
         self.refused += other.refused;
+        self.growths += other.growths;
         self.crashes += other.crashes;
         self.checks += other.checks;
         self.answers += other.answers;
@@ -91,10 +95,10 @@ impl Lived {
 
 impl fmt::Display for Lived {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { changes, refused, crashes, checks, answers, found } = self;
+        let Self { changes, refused, growths, crashes, checks, answers, found } = self;
         write!(
             f,
-            "{changes} changes, {refused} refused, {crashes} crashes, {checks} checks, {answers} answers"
+            "{changes} changes, {refused} refused, {growths} growths, {crashes} crashes, {checks} checks, {answers} answers"
         )?;
         let mut kinds = found.iter();
         kinds.try_for_each(|(kind, found)| write!(f, "; {kind} {:.3} of {}", found.share(), found.wanted))
@@ -107,7 +111,8 @@ impl Life {
         let (mib, block_size) = if seed % 5 == 4 { (96, 65_536) } else { (24, 4096) };
         let mut options = options(mib << 20, block_size);
         options.geometry.journal_blocks = Some(256);
-        let device = Arc::new(RecordDevice::new(MemDevice::new(mib << 20)));
+        options.extent = Some(mib << 20);
+        let device = Arc::new(RecordDevice::new(MemDevice::new(DEVICE_MIB << 20)));
         mkfs::format(device.clone(), &options).expect("mkfs");
         let collections = [("/vectors".to_owned(), Rows::new(spec(8)))].into();
         device.take_log();
@@ -123,6 +128,7 @@ impl Life {
             lived: Lived::default(),
         };
         life.open();
+        life.states[0].blocks = life.volume().geometry().blocks;
         life
     }
 
@@ -202,7 +208,8 @@ impl Life {
     fn change(&mut self) {
         self.fresh += 1;
         let mut world = self.world().clone();
-        let chosen = choose(&mut self.random, &world, self.fresh);
+        let most_blocks = (DEVICE_MIB << 20) / u64::from(self.volume().geometry().block_size);
+        let chosen = choose(&mut self.random, &world, self.fresh, most_blocks);
         self.done.push(format!("{:.300}", format!("{:?}", chosen.change)));
         let outcome = chosen.change.apply(self.volume.as_mut().expect("open")).expect("the change");
         let may_be_refused = matches!(chosen.change, Change::Index(..));
@@ -210,6 +217,10 @@ impl Life {
             Outcome::Refused if chosen.is_impossible || may_be_refused => self.lived.refused += 1,
             Outcome::Done if !chosen.is_impossible => {
                 chosen.change.model(&mut world);
+                if matches!(chosen.change, Change::Grow(_)) {
+                    let before = std::mem::replace(&mut world.blocks, self.volume().geometry().blocks);
+                    self.lived.growths += u64::from(world.blocks > before);
+                }
                 self.states.push(world);
                 self.device.mark((self.states.len() - 1).to_string());
                 self.lived.changes += 1;

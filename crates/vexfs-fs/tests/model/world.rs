@@ -19,6 +19,8 @@ pub struct World {
     pub collections: BTreeMap<String, Rows>,
     /// Ordinary files of the root directory by name.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// Blocks of the filesystem.
+    pub blocks: u64,
 }
 
 impl World {
@@ -27,7 +29,7 @@ impl World {
     /// # Errors
     /// Whatever reading meets first.
     pub fn read(volume: &Volume) -> Result<Self> {
-        let mut world = Self::default();
+        let mut world = Self { blocks: volume.geometry().blocks, ..Self::default() };
         for collection in collection::list(volume)? {
             world.collections.insert(collection.path.clone(), rows(volume, &collection)?);
         }
@@ -61,6 +63,9 @@ impl World {
             let names =
                 |world: &Self| world.files.iter().map(|(n, b)| (n.clone(), b.len())).collect::<Vec<_>>();
             text += &format!("files: {:?}, expected {:?}\n", names(self), names(expected));
+        }
+        if self.blocks != expected.blocks {
+            text += &format!("{} blocks, expected {}\n", self.blocks, expected.blocks);
         }
         text
     }
