@@ -137,6 +137,7 @@ impl FileView {
     /// Tells the system that the file will be read here and there, so that it reads nothing ahead.
     pub fn advise_random(&self) {
         self.data.advise_random(0..self.data.len());
+        self.sums.bytes.advise_random(0..self.sums.bytes.len());
     }
 
     /// Where byte `at` lies, for prefetching only: nobody may read through it.
@@ -148,6 +149,7 @@ impl FileView {
     /// Tells the system that the file will be read from front to back.
     pub fn advise_sequential(&self) {
         self.data.advise_sequential(0..self.data.len());
+        self.sums.bytes.advise_sequential(0..self.sums.bytes.len());
     }
 
     /// The bytes of `range`, verified.

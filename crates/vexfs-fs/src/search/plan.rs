@@ -145,6 +145,10 @@ impl Searcher {
                 uncalibrated.join(", "),
             )));
         }
+        if plan.route.is_some() {
+            // The few rows that decide lie here and there, as what is read of an index does.
+            self.rows.view().advise_random();
+        }
         plan.warn(&request.choice, is_missing, &too_weak, unusable);
         Ok(plan)
     }

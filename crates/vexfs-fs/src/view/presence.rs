@@ -10,6 +10,9 @@ use super::shelves::Bits;
 /// Bytes brought in at a time by a reader that goes from front to back: a call into the system for each costs nothing then.
 const WINDOW_BYTES: usize = 2 << 20;
 
+/// Bytes that the system reads at a time where it has been told to read nothing ahead; it may be more.
+const PAGE_BYTES: usize = 4096;
+
 /// Calls after which a reader that goes here and there gets all of a window that is in memory anyway. A call for a page costs as
 /// much as its checksum, one for a window as much as thirty of these: whoever asks for little should not pay for that, and
 /// whoever has asked some hundred times will ask again.
@@ -40,6 +43,10 @@ impl Presence {
         let first = bytes.start / WINDOW_BYTES;
         if (first..bytes.end.div_ceil(WINDOW_BYTES)).all(|window| self.present.is_set(window as u64)) {
             return Ok(());
+        }
+        if bytes.len() > PAGE_BYTES {
+            // Where nothing is to be read ahead, each page would be a request of its own, one after the other.
+            data.advise_will_need(bytes.clone());
         }
         data.populate(bytes)?;
         let is_frequent = self.calls.fetch_add(1, Ordering::Relaxed) >= WINDOWS_AFTER;
