@@ -188,6 +188,30 @@ impl FileView {
         }
     }
 
+    /// Whether little was read so far: most of what is asked for is then not in memory.
+    pub(crate) fn is_new(&self) -> bool {
+        self.presence.is_new()
+    }
+
+    /// Begins to read what [`bytes`](Self::bytes) of `range` needs, and does not wait for it.
+    pub(crate) fn expect(&self, range: Range<u64>) {
+        let end = range.end.min(self.size);
+        if range.start >= end {
+            return;
+        }
+        let (size, capacity) = (self.block_size as u64, sums::capacity(self.block_size));
+        let (first, last) = (range.start >> self.block_shift, (end - 1) >> self.block_shift);
+        if self.is_verified(first) && self.is_verified(last) {
+            return;
+        }
+        self.data.advise_will_need((first * size) as usize..((last + 1) * size) as usize);
+        for index in first / capacity..last / capacity + 1 {
+            if self.sums.decoded.get(index).is_some_and(|slot| slot.get().is_none()) {
+                self.sums.bytes.advise_will_need((index * size) as usize..((index + 1) * size) as usize);
+            }
+        }
+    }
+
     /// The device block of a logical block, for messages.
     pub fn device_block(&self, logical: u64) -> Option<BlockNo> {
         self.map.lookup(logical)

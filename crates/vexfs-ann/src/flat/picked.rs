@@ -31,6 +31,7 @@ pub(crate) fn offer_rows(
     );
     let row_bytes = queries.dtype().row_bytes(queries.dim());
     let mut failed = Ok(());
+    source.expect(rows);
     let place = Picked { source, rows, row_bytes, count: source.len(), failed: &mut failed };
     stream::scan(Level::best(), (queries, query), place, 0..rows.len(), 0, top, wide);
     failed

@@ -24,6 +24,11 @@ pub trait RowSource: Sync {
     fn rows(&self, range: Range<u64>) -> Result<Vectors<'_>, IndexError>;
     /// Where row `row` probably lies, for prefetching only: nobody reads through it.
     fn address(&self, row: u64) -> *const u8;
+    /// Says that `rows`, which need not exist, will be asked for one after the other: what has to be fetched for them can be fetched at
+    /// the same time.
+    fn expect(&self, rows: &[u64]) {
+        let _ = rows;
+    }
 }
 
 /// The bytes of an index image.

@@ -63,4 +63,13 @@ impl RowSource for RowBytes<'_> {
     fn address(&self, row: u64) -> *const u8 {
         self.rows.view().address(row.wrapping_mul(self.rows.row_bytes()))
     }
+
+    fn expect(&self, rows: &[u64]) {
+        let (view, row_bytes) = (self.rows.view(), self.rows.row_bytes());
+        if view.is_new() {
+            let range =
+                |row: &u64| row.saturating_mul(row_bytes)..row.saturating_add(1).saturating_mul(row_bytes);
+            rows.iter().for_each(|row| view.expect(range(row)));
+        }
+    }
 }

@@ -56,6 +56,11 @@ impl Presence {
         Ok(())
     }
 
+    /// Whether there were few calls so far.
+    pub(super) fn is_new(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) < WINDOWS_AFTER
+    }
+
     /// Brings in the window that holds byte `at`, reading from the device what is not in memory. A window that cannot be read whole
     /// is left alone: its blocks are then brought in, or fail, one by one.
     pub(super) fn bring_around(&self, data: &Mapping, at: usize) {
