@@ -73,6 +73,9 @@ impl<'a> Place<'a> for Picked<'a, '_> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+    use std::sync::Mutex;
+
     use super::*;
     use crate::{DType, ExactScan, Metric, Vectors};
 
@@ -90,6 +93,39 @@ mod tests {
         let (mut top, mut wide) = (TopK::new(3), Vec::new());
         offer_rows((&queries, 1), &rows, &picks, &mut top, &mut wide).unwrap();
         assert_eq!(top.into_sorted(), scan.finish()[1]);
+    }
+
+    /// Rows that note which were expected before any was asked for.
+    struct Noting<'a>(Vectors<'a>, Mutex<Vec<Vec<u64>>>);
+
+    impl RowSource for Noting<'_> {
+        fn dim(&self) -> usize {
+            self.0.dim()
+        }
+        fn dtype(&self) -> DType {
+            self.0.dtype()
+        }
+        fn len(&self) -> u64 {
+            self.0.len() as u64
+        }
+        fn rows(&self, range: Range<u64>) -> Result<Vectors<'_>, IndexError> {
+            self.1.lock().unwrap().push(vec![range.start]);
+            RowSource::rows(&self.0, range)
+        }
+        fn address(&self, row: u64) -> *const u8 {
+            self.0.address(row)
+        }
+        fn expect(&self, rows: &[u64]) {
+            self.1.lock().unwrap().push(rows.to_vec());
+        }
+    }
+
+    #[test]
+    fn all_rows_are_announced_before_the_first_is_asked_for() {
+        let rows = Noting(Vectors::new(&[1, 2, 3], 1, DType::U8).unwrap(), Mutex::default());
+        let queries = Queries::new(&[1.0], 1, DType::U8, Metric::L2).unwrap();
+        offer_rows((&queries, 0), &rows, &[2, 0], &mut TopK::new(3), &mut Vec::new()).unwrap();
+        assert_eq!(rows.1.into_inner().unwrap(), [vec![2, 0], vec![2], vec![0]]);
     }
 
     #[test]
