@@ -230,7 +230,10 @@ fn rows_that_are_lost_are_named_by_row_and_id_or_key() {
     assert_eq!((row, key.as_str()), (65, "key key-065-ä"));
     let text = lines(&problems);
     assert!(text.contains("inode 23 (/keys): row 65 damaged (key key-065-ä)"), "{text}");
-    assert!(text.contains("(/keys/vectors): the contents of block ") && text.contains("(logical 1)"), "{text}");
+    assert!(
+        text.contains("(/keys/vectors): the contents of block ") && text.contains("(logical 1)"),
+        "{text}"
+    );
 }
 
 #[test]
