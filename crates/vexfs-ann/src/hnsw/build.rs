@@ -4,7 +4,7 @@
 //!    the order of the nodes.
 //!    Of rows with equal codes one stands for all until the links are there ([`twins`](super::twins)).
 //! 2. Each row's nearest in its parts become candidates, and some of them links ([`candidates`](super::candidates)).
-//! 3. Links are made mutual ([`links`](super::links)), and selected again from what they lead to ([`refine`](super::refine)).
+//! 3. Links are made mutual ([`links`](super::links)), and selected again from what walks over them find ([`refine`](super::refine)).
 //! 4. What is not reached is linked in ([`connect`](super::connect)).
 //!
 //! The upper layers are built the same way, each over the nodes that reach it: a node of layer l is on layer l + 1 with

@@ -52,17 +52,6 @@ impl Links {
         Self { width, ids, counts }
     }
 
-    /// The links of nodes that were made in another order: those of place i are of node `order[i]`.
-    pub(super) fn placed(&self, order: &[u32]) -> Self {
-        let mut placed = Self::empty(self.len(), self.width);
-        for (place, &node) in order.iter().enumerate() {
-            let (from, to) = (place * self.width, node as usize * self.width);
-            placed.ids[to..to + self.width].copy_from_slice(&self.ids[from..from + self.width]);
-            placed.counts[node as usize] = self.counts[place];
-        }
-        placed
-    }
-
     /// Number of nodes.
     pub(super) fn len(&self) -> usize {
         self.counts.len()

@@ -54,7 +54,7 @@ fn equal_rows_are_all_reached() {
     let once = clustered(1000, 8, 4, false);
     let thrice = [once.clone(), once.clone(), once].concat();
     let recall = recall_of(&thrice, 8, Metric::L2, 6);
-    assert!(recall >= 0.95, "{recall}");
+    assert!(recall >= 0.97, "{recall}");
 }
 
 #[test]
