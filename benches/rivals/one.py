@@ -7,6 +7,7 @@
 """
 
 import json
+import resource
 import statistics
 import sys
 import time
@@ -58,12 +59,18 @@ def affordable(rival, queries):
 
 
 def batches(rival, queries, truth, threads):
-    """The median of batches that follow each other for BATCH_SECONDS."""
-    times = []
+    """The median of batches that follow each other for BATCH_SECONDS, and the bytes that a query reads from devices."""
+    times, before = [], read_so_far()
     while not times or sum(times) < BATCH_SECONDS:
         seconds, found = seconds_of(rival.batch, queries, threads)
         times.append(seconds)
-    return {"recall": recall_of(found, truth), "batch": len(queries) / statistics.median(times)}
+    read = (read_so_far() - before) / (len(queries) * len(times))
+    return {"recall": recall_of(found, truth), "batch": len(queries) / statistics.median(times), "read": read}
+
+
+def read_so_far():
+    """Bytes that this process has read from devices."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_inblock * 512
 
 
 def singles(rival, queries):

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 POOLS = ("OMP", "OPENBLAS", "MKL", "RAYON")
@@ -15,11 +17,15 @@ def environment(threads):
     return dict(os.environ, **counts, LANCE_CPU_THREADS=str(threads), TOKIO_WORKER_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3")
 
 
+def bound(command, threads):
+    """The command that does the same on the first processors."""
+    return ["taskset", "-c", ",".join(map(str, range(threads))), *command]
+
+
 def run(command, threads, limit=None):
     """What a command prints, bound to the first processors; nothing, and a word of why, if it fails or takes more seconds than that."""
-    bound = ["taskset", "-c", ",".join(map(str, range(threads))), *command]
     try:
-        done = subprocess.run(bound, env=environment(threads), capture_output=True, text=True, timeout=limit, check=True)
+        done = subprocess.run(bound(command, threads), env=environment(threads), capture_output=True, text=True, timeout=limit, check=True)
     except subprocess.TimeoutExpired:
         print(f"  not done after {limit} s", file=sys.stderr)
         return None
@@ -76,7 +82,48 @@ def anonymous_memory(command, threads):
     child = subprocess.Popen(command, env=environment(threads), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     most = 0
     while child.poll() is None:
-        with open(f"/proc/{child.pid}/status", encoding="ascii") as status:
-            lines = [line for line in status if line.startswith("RssAnon:")]
-        most = max([most, *(int(line.split()[1]) * 1024 for line in lines)])
+        most = max(most, anonymous_of(child))
     return most
+
+
+def anonymous_of(child):
+    """The anonymous memory that a process has, in bytes."""
+    with open(f"/proc/{child.pid}/status", encoding="ascii") as status:
+        return sum(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon:"))
+
+
+def observe(command, threads, lines=()):
+    """Runs a process for long: its seconds, bytes it read from devices, its most anonymous memory, and what it wrote to standard error.
+
+    It is sent one line after the other, each when it has answered the one before with a line.
+    """
+    with tempfile.TemporaryFile("w+") as errors:
+        begun = time.perf_counter()
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+        child = subprocess.Popen(bound(command, threads), env=environment(threads), **pipes)
+        most, is_done = [0], threading.Event()
+        watcher = threading.Thread(target=keep_looking, args=(child, most, is_done))
+        watcher.start()
+        for line in lines:
+            child.stdin.write(line)
+            child.stdin.flush()
+            child.stdout.readline()
+        child.stdin.close()
+        child.stdout.read()
+        is_done.set()
+        watcher.join()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.stdout.close()
+        child.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - begun
+        errors.seek(0)
+        written = errors.read()
+    if child.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: status {child.returncode}: {written.strip()[-300:]}")
+    return {"seconds": seconds, "read": usage.ru_inblock * 512, "anonymous": most[0], "errors": written}
+
+
+def keep_looking(child, most, is_done):
+    """Notes the most anonymous memory of a process until it is done; each hundredth of a second, which leaves the processor alone."""
+    while not is_done.wait(0.01):
+        most[0] = max(most[0], anonymous_of(child))
