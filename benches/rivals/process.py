@@ -104,15 +104,20 @@ def observe(command, threads, lines=()):
         most, is_done = [0], threading.Event()
         watcher = threading.Thread(target=keep_looking, args=(child, most, is_done))
         watcher.start()
-        for line in lines:
-            child.stdin.write(line)
-            child.stdin.flush()
-            child.stdout.readline()
-        child.stdin.close()
-        child.stdout.read()
-        is_done.set()
-        watcher.join()
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            for line in lines:
+                child.stdin.write(line)
+                child.stdin.flush()
+                child.stdout.readline()
+            child.stdin.close()
+            child.stdout.read()
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            is_done.set()
+            watcher.join()
+            _, status, usage = os.wait4(child.pid, 0)
         child.stdout.close()
         child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - begun

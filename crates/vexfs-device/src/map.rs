@@ -149,6 +149,15 @@ impl Mapping {
         }
     }
 
+    /// Whether a byte of `range` is known to be outside memory. Where nobody is told, none is.
+    pub fn is_absent(&self, range: Range<usize>) -> bool {
+        let range = range.start..range.end.min(self.len());
+        match &self.bytes {
+            Bytes::Mapped(region) => !range.is_empty() && region.is_absent(range),
+            Bytes::Owned(_) => false,
+        }
+    }
+
     /// Hints that `range` will be read in no order: reading ahead does not pay.
     pub fn advise_random(&self, range: Range<usize>) {
         self.advise(range, MmapAdvise::MADV_RANDOM);

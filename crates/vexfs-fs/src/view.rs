@@ -167,6 +167,13 @@ impl FileView {
             if first != last || !self.is_verified(first) {
                 self.verify_blocks(first..last + 1)?;
             }
+            if first != last {
+                let mapped = start as usize..end as usize;
+                if self.presence.is_scarce(&self.data, mapped.clone()) {
+                    // Without being asked for, each page that is gone would be a request of its own, one after the other.
+                    self.data.advise_will_need(mapped);
+                }
+            }
         }
         Ok(&self.data[start as usize..end as usize])
     }
@@ -188,9 +195,11 @@ impl FileView {
         }
     }
 
-    /// Whether little was read so far: most of what is asked for is then not in memory.
-    pub(crate) fn is_new(&self) -> bool {
+    /// Whether what is asked for, such as `range`, may well be outside memory: because little was read so far, or because what was read
+    /// did not stay.
+    pub(crate) fn is_far(&self, range: Range<u64>) -> bool {
         self.presence.is_new()
+            || self.presence.is_scarce(&self.data, range.start as usize..range.end.min(self.size) as usize)
     }
 
     /// Begins to read what [`bytes`](Self::bytes) of `range` needs, and does not wait for it.
@@ -201,9 +210,6 @@ impl FileView {
         }
         let (size, capacity) = (self.block_size as u64, sums::capacity(self.block_size));
         let (first, last) = (range.start >> self.block_shift, (end - 1) >> self.block_shift);
-        if self.is_verified(first) && self.is_verified(last) {
-            return;
-        }
         self.data.advise_will_need((first * size) as usize..((last + 1) * size) as usize);
         for index in first / capacity..last / capacity + 1 {
             if self.sums.decoded.get(index).is_some_and(|slot| slot.get().is_none()) {

@@ -154,6 +154,11 @@ impl Region {
         })
     }
 
+    /// `range` is not empty and inside the mapping. What the system does not say is not absent.
+    pub(super) fn is_absent(&self, range: Range<usize>) -> bool {
+        self.knows_residency && !self.is_resident(range)
+    }
+
     /// `range` is not empty and inside the mapping. What could not be read once is not tried again.
     pub(super) fn populate(&self, range: Range<usize>) -> Result<(), DeviceError> {
         if let Some((bad, error)) = self.unreadable.first_in(&range) {

@@ -66,9 +66,10 @@ impl RowSource for RowBytes<'_> {
 
     fn expect(&self, rows: &[u64]) {
         let (view, row_bytes) = (self.rows.view(), self.rows.row_bytes());
-        if view.is_new() {
-            let range =
-                |row: &u64| row.saturating_mul(row_bytes)..row.saturating_add(1).saturating_mul(row_bytes);
+        let range =
+            |row: &u64| row.saturating_mul(row_bytes)..row.saturating_add(1).saturating_mul(row_bytes);
+        // The last is wanted by the fewest queries.
+        if rows.last().is_some_and(|row| view.is_far(range(row))) {
             rows.iter().for_each(|row| view.expect(range(row)));
         }
     }

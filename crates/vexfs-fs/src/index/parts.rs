@@ -202,6 +202,11 @@ impl<'a> Source<'a> {
         let search =
             |search: &Search<'_>, range: Range<usize>, tops: &mut [TopK], stats: &mut SearchStats| {
                 let done = asked.fetch_add(range.len() as u64, Ordering::Relaxed);
+                if done == 0 {
+                    // The truth was read from front to back. What decides between candidates lies here and there: where not all
+                    // rows fit into memory, reading ahead would drive out for each of them what the others need.
+                    self.rows.view().advise_random();
+                }
                 // How many efforts are worth measuring is known when they were.
                 progress.step("calibrating", done, 0);
                 parts.iter().try_for_each(|part| part.search(search, range.clone(), tops, stats))
@@ -280,11 +285,14 @@ struct StreamOut<'t, 'v> {
 
 impl Write for StreamOut<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= BUFFER_BYTES {
+        // No more than fits: an image may hand over half of the memory that its build may take.
+        let room = BUFFER_BYTES - self.buffer.len();
+        let some = &bytes[..bytes.len().min(room)];
+        self.buffer.extend_from_slice(some);
+        if some.len() == room {
             self.flush()?;
         }
-        Ok(bytes.len())
+        Ok(some.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

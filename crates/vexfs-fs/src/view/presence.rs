@@ -1,7 +1,7 @@
 //! Which parts of a mapping were brought into memory, so that using them cannot fail for a device error.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use vexfs_device::{DeviceError, Mapping};
 
@@ -18,6 +18,12 @@ const PAGE_BYTES: usize = 4096;
 /// whoever has asked some hundred times will ask again.
 const WINDOWS_AFTER: u64 = 256;
 
+/// One page in so many is looked for, while all that were looked for were found: a look is a call into the system.
+const LOOKED_FOR: usize = 16;
+
+/// How often what is asked for has to be found before memory counts as large enough again, once something was gone.
+const SCARCE_FOR: u32 = 64;
+
 /// The windows of one mapping that were brought in.
 #[derive(Debug)]
 pub(super) struct Presence {
@@ -26,13 +32,20 @@ pub(super) struct Presence {
     seen: Bits,
     /// Calls so far.
     calls: AtomicU64,
+    /// How often what is asked for has to be found yet; 0 while nothing was missed.
+    scarce: AtomicU32,
 }
 
 impl Presence {
     /// Nothing of a mapping of `len` bytes.
     pub(super) fn new(len: u64) -> Self {
         let windows = len.div_ceil(WINDOW_BYTES as u64);
-        Self { present: Bits::new(windows), seen: Bits::new(windows), calls: AtomicU64::new(0) }
+        Self {
+            present: Bits::new(windows),
+            seen: Bits::new(windows),
+            calls: AtomicU64::new(0),
+            scarce: AtomicU32::new(0),
+        }
     }
 
     /// Brings in `bytes`, and at times what lies around them in memory: nothing is read from the device but `bytes`.
@@ -61,6 +74,21 @@ impl Presence {
         self.calls.load(Ordering::Relaxed) < WINDOWS_AFTER
     }
 
+    /// Whether memory is too small for what is read: what was in it once may be gone, and is better asked for before it is used. Some
+    /// of the ranges that this is asked of tell, and each while it is so.
+    pub(super) fn is_scarce(&self, data: &Mapping, bytes: Range<usize>) -> bool {
+        let left = self.scarce.load(Ordering::Relaxed);
+        if bytes.is_empty() || left == 0 && !(bytes.start / PAGE_BYTES).is_multiple_of(LOOKED_FOR) {
+            return false;
+        }
+        let is_absent = data.is_absent(bytes.end - 1..bytes.end);
+        let next = if is_absent { SCARCE_FOR } else { left.saturating_sub(1) };
+        if next != left {
+            self.scarce.store(next, Ordering::Relaxed);
+        }
+        next > 0
+    }
+
     /// Brings in the window that holds byte `at`, reading from the device what is not in memory. A window that cannot be read whole
     /// is left alone: its blocks are then brought in, or fail, one by one.
     pub(super) fn bring_around(&self, data: &Mapping, at: usize) {
@@ -84,7 +112,7 @@ fn extent(data: &Mapping, window: usize) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use vexfs_device::{Device, FaultDevice, MemDevice, Run};
+    use vexfs_device::{Device, FaultDevice, FileDevice, MemDevice, OpenOptions, Run};
 
     use super::*;
 
@@ -109,5 +137,23 @@ mod tests {
         assert_eq!(present(), [0], "no window with a bad block");
         presence.bring_around(&data, LEN - 1);
         assert_eq!(present(), [0, 3]);
+    }
+
+    #[test]
+    fn memory_is_scarce_from_a_page_that_is_gone_until_many_are_there() {
+        const LEN: u64 = 1 << 20;
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        file.as_file().set_len(LEN).expect("a hole, of which nothing is in memory");
+        let device = FileDevice::open(file.path(), OpenOptions::read_only()).expect("a device");
+        let data = device.map(&[Run { offset: 0, len: LEN }]).expect("a mapping");
+        let presence = Presence::new(LEN);
+        let is_scarce = |page: usize| presence.is_scarce(&data, page * PAGE_BYTES..(page + 1) * PAGE_BYTES);
+        assert!((1..LOOKED_FOR).all(|page| !is_scarce(page)), "these are not looked for");
+        assert!(!presence.is_scarce(&data, 0..0));
+        assert!(is_scarce(LOOKED_FOR));
+        assert!(is_scarce(1), "and then each tells");
+        data.populate(0..LEN as usize).expect("populate");
+        assert_eq!((0..1000).filter(|_| is_scarce(1)).count(), SCARCE_FOR as usize - 1);
+        assert!(!is_scarce(LOOKED_FOR));
     }
 }
