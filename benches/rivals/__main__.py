@@ -61,11 +61,12 @@ def parser():
         verb.add_argument("--name", help="of the workload [that of the file of rows]")
         asked = verb.add_argument("--rivals", nargs="*", default=names, choices=names, metavar="NAME", help=f"[all: {', '.join(names)}]")
         verb.add_argument("--python", action="append", default=[], metavar="NAME=PATH", help="interpreter of the rivals that begin so")
-        verb.add_argument("--limit", type=int, default=1800, help="seconds that a rival has for one step [%(default)s]")
+        verb.add_argument("--limit", type=int, default=1800, help="seconds of a rival's step, or a build within less memory [%(default)s]")
     asked.default, asked.help = ["diskann-disk"], "[diskann-disk]"
     for verb in (searches, starts, limited, grows):
         verb.add_argument("--bin", default="target/release", help="folder with the tools of VexFS [%(default)s]")
-        verb.add_argument("--kinds", nargs="*", default=["flat", "hnsw", "ivf"], help="indexes of VexFS [flat hnsw ivf]")
+        kinds = ["ivf", "ivf,codes=sq4"] if verb is limited else ["flat", "hnsw", "ivf"]
+        verb.add_argument("--kinds", nargs="*", default=kinds, help=f"indexes of VexFS [{' '.join(kinds)}]")
         verb.add_argument("--threads", type=int, default=os.cpu_count(), help="[as many as processors]")
         verb.add_argument("--scratch", help="folder for indexes, on a disk [a temporary one]")
         verb.add_argument("--json", help="file that keeps what is measured, from result to result")
@@ -74,7 +75,7 @@ def parser():
     searches.add_argument("--rounds", type=int, default=3, help="[%(default)s]")
     limited.add_argument("--allowed", type=int, required=True, metavar="MIB", help="memory of all processes, page cache included")
     grows.add_argument("--rows", nargs="+", type=int, required=True, metavar="N")
-    grows.add_argument("--dims", nargs="+", type=int, required=True, metavar="D", help="of several, only one --rows")
+    grows.add_argument("--dims", nargs="+", type=int, required=True, metavar="D", help="several only with one --rows")
     shows.add_argument("kept", help="file that --json wrote")
     for verb in (searches, grows, shows):
         verb.add_argument("--plot", help="SVG of queries per second over recall, or of growth")
@@ -124,7 +125,10 @@ def write(path, words):
 def main():
     # Ends as by an interrupt: what was started is stopped, and scratch files are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    arguments = parser().parse_args()
+    whole = parser()
+    arguments = whole.parse_args()
+    if arguments.verb == "growth" and min(len(arguments.rows), len(arguments.dims)) > 1:
+        whole.error("either --rows or --dims grows")
     if arguments.verb == "show":
         with open(arguments.kept, encoding="utf-8") as file:
             kept = json.load(file)

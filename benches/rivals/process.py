@@ -1,6 +1,7 @@
 """Starting what is measured: bound to processors, in its interpreter, each in a process of its own."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -92,17 +93,17 @@ def anonymous_of(child):
         return sum(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon:"))
 
 
-def observe(command, threads, lines=()):
+def observe(command, threads, lines=(), limit=math.inf):
     """Runs a process for long: its seconds, bytes it read from devices, its most anonymous memory, and what it wrote to standard error.
 
-    It is sent one line after the other, each when it has answered the one before with a line.
+    It is sent one line after the other, each when it has answered the one before with a line. After `limit` seconds it is killed.
     """
     with tempfile.TemporaryFile("w+") as errors:
         begun = time.perf_counter()
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
         child = subprocess.Popen(bound(command, threads), env=environment(threads), **pipes)
         most, is_done = [0], threading.Event()
-        watcher = threading.Thread(target=keep_looking, args=(child, most, is_done))
+        watcher = threading.Thread(target=keep_looking, args=(child, most, is_done, begun + limit))
         watcher.start()
         try:
             for line in lines:
@@ -110,6 +111,9 @@ def observe(command, threads, lines=()):
                 child.stdin.flush()
                 child.stdout.readline()
             child.stdin.close()
+            child.stdout.read()
+        except BrokenPipeError:
+            # It has ended, and its status says why.
             child.stdout.read()
         except BaseException:
             child.kill()
@@ -128,7 +132,10 @@ def observe(command, threads, lines=()):
     return {"seconds": seconds, "read": usage.ru_inblock * 512, "anonymous": most[0], "errors": written}
 
 
-def keep_looking(child, most, is_done):
+def keep_looking(child, most, is_done, end):
     """Notes the most anonymous memory of a process until it is done; each hundredth of a second, which leaves the processor alone."""
     while not is_done.wait(0.01):
         most[0] = max(most[0], anonymous_of(child))
+        if time.perf_counter() > end:
+            child.kill()
+            return
