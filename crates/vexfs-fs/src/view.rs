@@ -167,7 +167,8 @@ impl FileView {
             if first != last || !self.is_verified(first) {
                 self.verify_blocks(first..last + 1)?;
             }
-            if first != last {
+            // Two pages are not worth a look.
+            if last > first + 1 {
                 let mapped = start as usize..end as usize;
                 if self.presence.is_scarce(&self.data, mapped.clone()) {
                     // Without being asked for, each page that is gone would be a request of its own, one after the other.

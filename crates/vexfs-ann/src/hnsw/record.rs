@@ -122,6 +122,13 @@ impl<'a> Layer<'a> {
         <[U32]>::ref_from_bytes(links).map_err(|_| self.short())
     }
 
+    /// Begins to read the records of `nodes` from the device, if they may well be there only.
+    #[inline(always)]
+    pub(super) fn expect(&self, nodes: &[u32]) {
+        let range = |node: &u32| u64::from(*node) * self.stride..(u64::from(*node) + 1) * self.stride;
+        self.section.expect(nodes.iter().map(range));
+    }
+
     /// Calls `ask` with the place of each cache line of head and codes of `node`.
     #[inline(always)]
     pub(super) fn lines(&self, node: u32, ask: impl FnMut(*const u8)) {

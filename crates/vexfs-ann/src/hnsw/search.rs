@@ -304,6 +304,7 @@ impl Walk<'_, '_, '_> {
                 layer.lines(link, |line| simd.prefetch(line));
             }
         }
+        layer.expect(self.fresh);
         self.stats.distance_computations += self.fresh.len() as u64;
         Ok(())
     }

@@ -310,6 +310,16 @@ impl<'a> Section<'a> {
         self.bytes.address(self.offset.wrapping_add(at))
     }
 
+    /// Begins to read `ranges` all at once if the last of them may well be outside memory.
+    pub fn expect(&self, ranges: impl DoubleEndedIterator<Item = Range<u64>> + Clone) {
+        let within = |range: Range<u64>| {
+            self.offset.saturating_add(range.start)..self.offset.saturating_add(range.end)
+        };
+        if ranges.clone().next_back().is_some_and(|range| self.bytes.is_far(within(range))) {
+            ranges.for_each(|range| self.bytes.expect(within(range)));
+        }
+    }
+
     /// Makes sure that the section has exactly `len` bytes.
     ///
     /// # Errors

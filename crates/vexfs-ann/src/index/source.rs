@@ -49,6 +49,12 @@ pub trait ImageBytes: Sync {
     fn bytes(&self, range: Range<u64>) -> Result<&[u8], IndexError>;
     /// Where byte `at` probably lies, for prefetching only: nobody reads through it.
     fn address(&self, at: u64) -> *const u8;
+    /// Whether bytes like those of `range` may well be outside memory, so that [`expect`](Self::expect) pays.
+    fn is_far(&self, _range: Range<u64>) -> bool {
+        false
+    }
+    /// Begins to read what [`bytes`](Self::bytes) of `range` needs, and does not wait for it.
+    fn expect(&self, _range: Range<u64>) {}
 }
 
 impl ImageBytes for [u8] {

@@ -25,6 +25,14 @@ impl ImageBytes for FileView {
     fn address(&self, at: u64) -> *const u8 {
         Self::address(self, at)
     }
+
+    fn is_far(&self, range: Range<u64>) -> bool {
+        Self::is_far(self, range)
+    }
+
+    fn expect(&self, range: Range<u64>) {
+        Self::expect(self, range);
+    }
 }
 
 /// The rows of a collection for an index.

@@ -19,7 +19,7 @@ const PAGE_BYTES: usize = 4096;
 const WINDOWS_AFTER: u64 = 256;
 
 /// One page in so many is looked for, while all that were looked for were found: a look is a call into the system.
-const LOOKED_FOR: usize = 16;
+const LOOKED_FOR: usize = 64;
 
 /// How often what is asked for has to be found before memory counts as large enough again, once something was gone.
 const SCARCE_FOR: u32 = 64;
