@@ -102,7 +102,7 @@ def draw(kept):
     workload, named = kept["workload"], curves(kept)
     rates = Rates([rate for points in named.values() for _, rate in points])
     looks = looks_of(named)
-    size = f'{LEFT + WIDE + 200}" height="{max(TOP + HIGH + 60, TOP + 20 * len(named) + 20)}'
+    size = f'{LEFT + WIDE + 230}" height="{max(TOP + HIGH + 60, TOP + 20 * len(named) + 20)}'
     shapes = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" font-family="sans-serif" font-size="13">']
     shapes.append('<rect width="100%" height="100%" fill="white"/>')
     title = f"{workload['name']}: {workload['rows']:,} × {workload['dim']}, batches, {workload['threads']} threads, queries per second"
