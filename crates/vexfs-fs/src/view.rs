@@ -199,7 +199,7 @@ impl FileView {
     /// Whether what is asked for, such as `range`, may well be outside memory: because little was read so far, or because what was read
     /// did not stay.
     pub(crate) fn is_far(&self, range: Range<u64>) -> bool {
-        self.presence.is_new()
+        self.presence.is_new() && !self.is_verified(range.start >> self.block_shift)
             || self.presence.is_scarce(&self.data, range.start as usize..range.end.min(self.size) as usize)
     }
 
@@ -211,6 +211,10 @@ impl FileView {
         }
         let (size, capacity) = (self.block_size as u64, sums::capacity(self.block_size));
         let (first, last) = (range.start >> self.block_shift, (end - 1) >> self.block_shift);
+        // What was verified was in memory, and is, if memory is large enough.
+        if self.is_verified(first) && self.is_verified(last) && !self.presence.was_scarce() {
+            return;
+        }
         self.data.advise_will_need((first * size) as usize..((last + 1) * size) as usize);
         for index in first / capacity..last / capacity + 1 {
             if self.sums.decoded.get(index).is_some_and(|slot| slot.get().is_none()) {

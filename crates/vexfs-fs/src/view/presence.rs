@@ -89,6 +89,11 @@ impl Presence {
         next > 0
     }
 
+    /// Whether memory was too small when [`is_scarce`](Self::is_scarce) was asked last.
+    pub(super) fn was_scarce(&self) -> bool {
+        self.scarce.load(Ordering::Relaxed) > 0
+    }
+
     /// Brings in the window that holds byte `at`, reading from the device what is not in memory. A window that cannot be read whole
     /// is left alone: its blocks are then brought in, or fail, one by one.
     pub(super) fn bring_around(&self, data: &Mapping, at: usize) {
