@@ -163,7 +163,7 @@ impl FileView {
         let start = range.start.min(end);
         if start < end {
             // Most ranges of a search lie in one block, which was verified before.
-            let (first, last) = (start >> self.block_shift, (end - 1) >> self.block_shift);
+            let (first, last) = self.blocks(&(start..end));
             if first != last || !self.is_verified(first) {
                 self.verify_blocks(first..last + 1)?;
             }
@@ -196,31 +196,44 @@ impl FileView {
         }
     }
 
-    /// Whether what is asked for, such as `range`, may well be outside memory: because little was read so far, or because what was read
-    /// did not stay.
-    pub(crate) fn is_far(&self, range: Range<u64>) -> bool {
-        self.presence.is_new() && !self.is_verified(range.start >> self.block_shift)
-            || self.presence.is_scarce(&self.data, range.start as usize..range.end.min(self.size) as usize)
-    }
-
-    /// Begins to read what [`bytes`](Self::bytes) of `range` needs, and does not wait for it.
-    pub(crate) fn expect(&self, range: Range<u64>) {
-        let end = range.end.min(self.size);
-        if range.start >= end {
-            return;
-        }
+    /// Begins to read what [`bytes`](Self::bytes) of these ranges needs, all at once, and does not wait for it.
+    pub(crate) fn expect(&self, ranges: impl Iterator<Item = Range<u64>>) {
         let (size, capacity) = (self.block_size as u64, sums::capacity(self.block_size));
-        let (first, last) = (range.start >> self.block_shift, (end - 1) >> self.block_shift);
-        // What was verified was in memory, and is, if memory is large enough.
-        if self.is_verified(first) && self.is_verified(last) && !self.presence.was_scarce() {
-            return;
-        }
-        self.data.advise_will_need((first * size) as usize..((last + 1) * size) as usize);
-        for index in first / capacity..last / capacity + 1 {
-            if self.sums.decoded.get(index).is_some_and(|slot| slot.get().is_none()) {
-                self.sums.bytes.advise_will_need((index * size) as usize..((index + 1) * size) as usize);
+        for range in self.far(ranges) {
+            let (first, last) = self.blocks(&range);
+            self.data.advise_will_need((first * size) as usize..((last + 1) * size) as usize);
+            for index in first / capacity..last / capacity + 1 {
+                if self.sums.decoded.get(index).is_some_and(|slot| slot.get().is_none()) {
+                    self.sums.bytes.advise_will_need((index * size) as usize..((index + 1) * size) as usize);
+                }
             }
         }
+    }
+
+    /// Those of `ranges`, cut at the end of the file, that may well be outside memory: they were not read so far, or what was read does
+    /// not stay. None if the first is not: to ask of each would take longer than what is gained.
+    fn far(&self, ranges: impl Iterator<Item = Range<u64>>) -> impl Iterator<Item = Range<u64>> {
+        let cut = ranges.map(|range| range.start..range.end.min(self.size)).filter(|range| !range.is_empty());
+        let mut ranges = cut.peekable();
+        let is_scarce = ranges.peek().is_some_and(|first| {
+            self.presence.is_scarce(&self.data, first.start as usize..first.end as usize)
+        });
+        let is_far = move |range: &Range<u64>| {
+            let (first, last) = self.blocks(range);
+            is_scarce || !(self.is_near(first) && self.is_near(last))
+        };
+        let is_first_far = ranges.peek().is_some_and(is_far);
+        ranges.take_while(move |_| is_first_far).filter(is_far)
+    }
+
+    /// Whether a block was in memory at some time since the file was opened.
+    fn is_near(&self, block: u64) -> bool {
+        self.is_verified(block) || self.presence.is_present((block << self.block_shift) as usize)
+    }
+
+    /// The first and the last block of a range that is not empty.
+    fn blocks(&self, range: &Range<u64>) -> (u64, u64) {
+        (range.start >> self.block_shift, (range.end - 1) >> self.block_shift)
     }
 
     /// The device block of a logical block, for messages.
@@ -314,5 +327,53 @@ impl FileView {
         let needed = (blocks - index * capacity).min(capacity);
         let decoded = sums::decode(&self.sums.bytes[range], place, self.ino, index, needed, self.seed)?;
         Ok(slot.get_or_init(|| decoded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use vexfs_device::{Device, FileDevice, OpenOptions as DeviceOptions};
+
+    use super::*;
+    use crate::mkfs::{self, MkfsOptions};
+    use crate::volume::OpenOptions;
+
+    #[test]
+    fn far_is_what_was_not_read_or_did_not_stay() {
+        const BYTES: u64 = 32 << 20;
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        file.as_file().set_len(BYTES).expect("room");
+        let device: Arc<dyn Device> =
+            Arc::new(FileDevice::open(file.path(), DeviceOptions::read_write()).expect("a device"));
+        mkfs::format(device.clone(), &MkfsOptions::new(BYTES, [7; 16])).expect("mkfs");
+        let mut volume =
+            Volume::open(device, &OpenOptions { write: true, ..Default::default() }).expect("a volume");
+        let mut txn = volume.begin().expect("a transaction");
+        let mut writer = txn.write_file(InodeNo::ROOT, b"long").expect("a writer");
+        writer.write(&mut txn, &vec![5; (6 << 20) - 10]).expect("written");
+        writer.finish(&mut txn).expect("finished");
+        txn.commit().expect("committed");
+        let inode = crate::path::resolve(&volume, "/long", crate::path::LastLink::Follow).expect("the file");
+        let view = volume.view(&inode).expect("a view");
+
+        let size = view.block_size() as u64;
+        let block = |index: &u64| index * size..(index + 1) * size;
+        let far = |blocks: &[u64]| {
+            view.far(blocks.iter().map(block)).map(|range| range.start / size).collect::<Vec<_>>()
+        };
+        let last = (6 << 20) / size - 1;
+        assert_eq!(far(&[3, 64, last, last + 1]), [3, 64, last], "nothing was read");
+        view.bytes(block(&3)).expect("intact");
+        view.bytes(block(&64)).expect("intact");
+        assert_eq!(far(&[9, 3, 10]), [9, 10], "one was read");
+        assert_eq!(far(&[3, 9, 10]), [0; 0], "the first tells of all");
+        view.bring_in(3 << 20);
+        assert_eq!(far(&[(3 << 20) / size]), [0; 0], "it came with its window");
+        assert_eq!(far(&[64]), [0; 0]);
+        file.as_file().set_len(0).expect("cut");
+        file.as_file().set_len(BYTES).expect("a hole, of which nothing is in memory");
+        assert_eq!(far(&[64, 3]), [64, 3], "it did not stay");
     }
 }

@@ -126,7 +126,8 @@ impl<'a> Layer<'a> {
     #[inline(always)]
     pub(super) fn expect(&self, nodes: &[u32]) {
         let range = |node: &u32| u64::from(*node) * self.stride..(u64::from(*node) + 1) * self.stride;
-        self.section.expect(nodes.iter().map(range));
+        // The last stands for all.
+        self.section.expect(nodes.iter().rev().map(range));
     }
 
     /// Calls `ask` with the place of each cache line of head and codes of `node`.

@@ -310,14 +310,12 @@ impl<'a> Section<'a> {
         self.bytes.address(self.offset.wrapping_add(at))
     }
 
-    /// Begins to read `ranges` all at once if the last of them may well be outside memory.
-    pub fn expect(&self, ranges: impl DoubleEndedIterator<Item = Range<u64>> + Clone) {
-        let within = |range: Range<u64>| {
+    /// Begins to read `ranges` all at once, and does not wait for it; nothing if the first of them is in memory.
+    pub fn expect(&self, ranges: impl Iterator<Item = Range<u64>>) {
+        let place = |range: Range<u64>| {
             self.offset.saturating_add(range.start)..self.offset.saturating_add(range.end)
         };
-        if ranges.clone().next_back().is_some_and(|range| self.bytes.is_far(within(range))) {
-            ranges.for_each(|range| self.bytes.expect(within(range)));
-        }
+        self.bytes.expect(&mut ranges.map(place));
     }
 
     /// Makes sure that the section has exactly `len` bytes.

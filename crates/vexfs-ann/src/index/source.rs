@@ -49,12 +49,11 @@ pub trait ImageBytes: Sync {
     fn bytes(&self, range: Range<u64>) -> Result<&[u8], IndexError>;
     /// Where byte `at` probably lies, for prefetching only: nobody reads through it.
     fn address(&self, at: u64) -> *const u8;
-    /// Whether bytes like those of `range` may well be outside memory, so that [`expect`](Self::expect) pays.
-    fn is_far(&self, _range: Range<u64>) -> bool {
-        false
+    /// Says that all of `ranges`, which need not exist, will be asked for: what has to be fetched for them can be fetched at the same
+    /// time. If the first is there, the others count as there too.
+    fn expect(&self, ranges: &mut dyn Iterator<Item = Range<u64>>) {
+        let _ = ranges;
     }
-    /// Begins to read what [`bytes`](Self::bytes) of `range` needs, and does not wait for it.
-    fn expect(&self, _range: Range<u64>) {}
 }
 
 impl ImageBytes for [u8] {

@@ -26,12 +26,8 @@ impl ImageBytes for FileView {
         Self::address(self, at)
     }
 
-    fn is_far(&self, range: Range<u64>) -> bool {
-        Self::is_far(self, range)
-    }
-
-    fn expect(&self, range: Range<u64>) {
-        Self::expect(self, range);
+    fn expect(&self, ranges: &mut dyn Iterator<Item = Range<u64>>) {
+        Self::expect(self, ranges);
     }
 }
 
@@ -73,12 +69,9 @@ impl RowSource for RowBytes<'_> {
     }
 
     fn expect(&self, rows: &[u64]) {
-        let (view, row_bytes) = (self.rows.view(), self.rows.row_bytes());
-        let range =
-            |row: &u64| row.saturating_mul(row_bytes)..row.saturating_add(1).saturating_mul(row_bytes);
-        // The last is wanted by the fewest queries.
-        if rows.last().is_some_and(|row| view.is_far(range(row))) {
-            rows.iter().for_each(|row| view.expect(range(row)));
-        }
+        let row_bytes = self.rows.row_bytes();
+        let range = |row: &u64| row.saturating_mul(row_bytes)..row.saturating_add(1).saturating_mul(row_bytes);
+        // The last is wanted by the fewest queries, so it tells of all.
+        self.rows.view().expect(rows.iter().rev().map(range));
     }
 }

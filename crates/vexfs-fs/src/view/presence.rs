@@ -69,9 +69,9 @@ impl Presence {
         Ok(())
     }
 
-    /// Whether there were few calls so far.
-    pub(super) fn is_new(&self) -> bool {
-        self.calls.load(Ordering::Relaxed) < WINDOWS_AFTER
+    /// Whether the window that holds byte `at` was brought in.
+    pub(super) fn is_present(&self, at: usize) -> bool {
+        self.present.is_set((at / WINDOW_BYTES) as u64)
     }
 
     /// Whether memory is too small for what is read: what was in it once may be gone, and is better asked for before it is used. Some
@@ -89,16 +89,11 @@ impl Presence {
         next > 0
     }
 
-    /// Whether memory was too small when [`is_scarce`](Self::is_scarce) was asked last.
-    pub(super) fn was_scarce(&self) -> bool {
-        self.scarce.load(Ordering::Relaxed) > 0
-    }
-
     /// Brings in the window that holds byte `at`, reading from the device what is not in memory. A window that cannot be read whole
     /// is left alone: its blocks are then brought in, or fail, one by one.
     pub(super) fn bring_around(&self, data: &Mapping, at: usize) {
         let window = at / WINDOW_BYTES;
-        if !self.present.is_set(window as u64) {
+        if !self.is_present(at) {
             self.bring_window(data, window);
         }
     }
