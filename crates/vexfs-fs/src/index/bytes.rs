@@ -70,7 +70,8 @@ impl RowSource for RowBytes<'_> {
 
     fn expect(&self, rows: &[u64]) {
         let row_bytes = self.rows.row_bytes();
-        let range = |row: &u64| row.saturating_mul(row_bytes)..row.saturating_add(1).saturating_mul(row_bytes);
+        let range =
+            |row: &u64| row.saturating_mul(row_bytes)..row.saturating_add(1).saturating_mul(row_bytes);
         // The last is wanted by the fewest queries, so it tells of all.
         self.rows.view().expect(rows.iter().rev().map(range));
     }
