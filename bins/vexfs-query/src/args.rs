@@ -141,6 +141,7 @@ pub struct Args {
 
     /// Candidates found by codes that are compared by their vectors
     ///
+    /// At most: of inverted lists they become fewer where the codes tell that the others are too far.
     /// The distances printed are always those of the vectors.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "exact")]
     pub rerank: Option<u32>,

@@ -153,8 +153,8 @@ impl<'a> Lists<'a> {
         Ok(row)
     }
 
-    /// Candidates that are decided by full rows so that codes cost next to no recall.
-    fn rerank(&self, k: usize) -> u32 {
+    /// Candidates that are decided by full rows, at most, so that codes cost next to no recall.
+    pub(super) fn rerank(&self, k: usize) -> u32 {
         let candidates = match self.params.codes {
             Codes::Sq8 => k.saturating_add(k / 2).saturating_add(14),
             Codes::Sq4 => k.saturating_mul(2).saturating_add(20),

@@ -4,6 +4,7 @@
 mod data;
 mod edges;
 mod excluded;
+mod expected;
 mod hostile;
 mod own;
 mod recall;

@@ -220,6 +220,36 @@ fn the_answer_does_not_depend_on_the_company_of_a_query() {
 }
 
 #[test]
+fn candidates_that_are_estimated_to_be_too_far_are_passed_over_unless_more_are_asked_for() {
+    const ROWS: usize = 4000;
+    const DIM: usize = 48;
+    let mut random = Random(5);
+    let values = random.clustered(ROWS + 100, DIM);
+    let bytes = store(DType::F32, &values);
+    let rows = Vectors::new(&bytes[..4 * ROWS * DIM], DIM, DType::F32).unwrap();
+    for metric in METRICS {
+        let queries = Queries::new(&values[ROWS * DIM..], DIM, DType::F32, metric).unwrap();
+        let truth = truth(rows, &queries, 10, None);
+        for spec in ["ivf", "ivf,codes=sq4"] {
+            let image = image(spec, &plan(&rows, metric));
+            let opened = index::open(&image).unwrap();
+            let usual = Effort { effort: 8, ..opened.default_effort(10) };
+            let decided = |rerank: u32| {
+                let effort = Effort { rerank, ..usual };
+                let (found, stats) = found_at(&*opened, &rows, &queries, (10, effort), None);
+                (recall(&found, &truth), stats.reranked as f64 / 100.0)
+            };
+            let (few, most) = (decided(usual.rerank), decided(ROWS as u32));
+            let of = f64::from(usual.rerank);
+            assert!((10.0..0.9 * of).contains(&few.1), "{spec} {metric}: {} of {of}", few.1);
+            assert!(few.0 > most.0 - 0.005, "{spec} {metric}: {} of {}", few.0, most.0);
+            let more = decided(20 * usual.rerank).1;
+            assert!(more > 2.0 * few.1 && most.1 > more, "{spec} {metric}: {more} and {}", most.1);
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let bytes = vec![0; 64];
     let bits = Vectors::new(&bytes, 64, DType::B1).unwrap();
