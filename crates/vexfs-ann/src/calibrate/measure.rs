@@ -24,9 +24,15 @@ const PIECE_QUERIES: usize = 16;
 /// Pieces that the queries are cut into, for each thread: the fewer, the more queries meet a list or a row while it is in cache.
 const PIECES: usize = 4;
 
-/// An effort that misses no more than one neighbour in this many is the last that is measured: as many queries could not promise more
-/// for one that misses none, but for a thousandth.
-const MISSED: u64 = 2000;
+/// An effort that misses no more than one neighbour in this many is the last that is measured: for one that misses none, as many
+/// queries could promise 0.002 more at most.
+const MISSED: u64 = 1000;
+
+/// Between two efforts one is measured if their promises are farther apart than this, which is about what so many queries can tell,
+const APART: f64 = 0.005;
+
+/// and if the greater promise is at least this: below, the chord will do.
+const WORTHWHILE: f64 = 0.8;
 
 /// Sets the random numbers of calibration apart from those of builds.
 const STREAM: u64 = u64::from_le_bytes(*b"calibrat");
@@ -58,8 +64,8 @@ pub struct Sample<'a> {
 
 /// Measures the recall of an index, or of several that answer as one.
 ///
-/// `efforts` gives the efforts to measure for a k, in order of cost ([`Index::efforts`](crate::index::Index::efforts));
-/// those behind the first that misses next to none are not measured. `search` answers as
+/// `efforts` gives the efforts for a k, in order of cost ([`Index::efforts`](crate::index::Index::efforts)); those behind the first
+/// that misses next to none are not measured, and of those before it only what tells something. `search` answers as
 /// [`Index::search`](crate::index::Index::search) does, for the rows `first_row` .. `end_row` of the sample.
 ///
 /// It runs in the rayon pool of the caller. The result depends on the sample and the index alone, not on threads,
@@ -95,8 +101,7 @@ pub fn measure(
     }
     let queries = sample.queries_of(&chosen)?.of_rows(&chosen).map_err(IndexError::source)?;
     for k in ks {
-        let mut curve = Curve { k: k as u32, points: Vec::new() };
-        for effort in efforts(k) {
+        let curve = curve(k, chosen.len() as u32, &efforts(k), &|effort| {
             let asked = Search {
                 queries: &queries,
                 // The row itself is found too, and is no answer.
@@ -106,17 +111,46 @@ pub fn measure(
                 excluded: sample.excluded,
                 interrupted: sample.interrupted,
             };
-            let answers = answer(&asked, search)?;
-            let point = count(effort, k, &answers, &chosen, &truth);
-            curve.points.push(point);
-            let wanted = k as u64 * chosen.len() as u64;
-            if point.found >= wanted - wanted / MISSED {
-                break;
-            }
-        }
+            Ok(count(effort, k, &answer(&asked, search)?, &chosen, &truth))
+        })?;
         calibration.curves.push(curve);
     }
     Ok(calibration)
+}
+
+/// Measures every second of `efforts`, up to the first that misses next to none, and of those between them what the chord of a curve
+/// does not tell: the greatest efforts take most of the time, and differ least.
+fn curve(
+    k: usize,
+    queries: u32,
+    efforts: &[Effort],
+    measured: &dyn Fn(Effort) -> Result<Point, IndexError>,
+) -> Result<Curve, IndexError> {
+    let mut curve = Curve { k: k as u32, points: Vec::new() };
+    let wanted = k as u64 * u64::from(queries);
+    let last = efforts.len().saturating_sub(1);
+    let mut skipped = Vec::new();
+    for (at, &effort) in efforts.iter().enumerate() {
+        if at % 2 == 1 && at != last {
+            skipped.push(effort);
+            continue;
+        }
+        let point = measured(effort)?;
+        curve.points.push(point);
+        if point.found >= wanted - wanted / MISSED {
+            break;
+        }
+    }
+    // From behind, so that those before stay where they are.
+    for (at, &effort) in skipped.iter().enumerate().rev() {
+        let Some(greater) = curve.points.get(at + 1) else { continue };
+        let promise = curve.promised(greater, queries);
+        if promise >= WORTHWHILE && promise - curve.promised(&curve.points[at], queries) > APART {
+            let point = measured(effort)?;
+            curve.points.insert(at + 1, point);
+        }
+    }
+    Ok(curve)
 }
 
 impl Sample<'_> {

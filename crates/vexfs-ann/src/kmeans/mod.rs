@@ -1,9 +1,16 @@
 //! k-means: centroids such that each vector has one near it.
 //!
-//! Assignment is many against many and goes by the [`tile`](crate::tile); the vectors of a cluster are added up in f64 in their order.
+//! Assignment is many against many and goes by the [`tile`](crate::tile), after the first round to the centroids about the one that a
+//! vector has; the vectors of a cluster are added up in f64 in their order.
 //! Chunks and orders are fixed, so the centroids do not depend on the number of threads or the instruction set.
 
+mod centroids;
+#[cfg(test)]
+mod tests;
+
 use rayon::prelude::*;
+
+pub(crate) use centroids::Centroids;
 
 use crate::Metric;
 use crate::rng::Random;
@@ -13,8 +20,15 @@ use crate::tile::{Coded, nearest};
 /// round, and the recall of lists does not change.
 pub(crate) const ROUNDS: usize = 10;
 
+/// Centroids that a vector is compared with after the first round: those nearest to the one it has. With all of them, recall at a given
+/// cost is the same.
+const NEAR: usize = 64;
+
 /// Vectors that one thread assigns or codes at a time.
 const CHUNK: usize = 512;
+
+/// Centroids whose vectors one thread assigns anew at a time.
+const CLUSTERS: usize = 32;
 
 /// Sets the random numbers of k-means apart from those of others.
 const STREAM: u64 = u64::from_le_bytes(*b"k-means ");
@@ -30,14 +44,15 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// `step` is told each round that is done, and whether it returns an error ends it.
 ///
 /// # Complexity
-/// [`ROUNDS`] · n · count · dim multiplications of bytes. Memory: n · (dim + 48) bytes besides the vectors.
+/// n · min(count, 1024) · dim multiplications of bytes or so for the first round, and for each of [`ROUNDS`] others (64 n + count²) · dim.
+/// Memory: n · (dim + 48) bytes besides the vectors.
 ///
 /// # Determinism
 /// By `seed` alone.
 ///
 /// # Source
-/// Lloyd, IEEE Transactions on Information Theory 28(2), 1982; seeded by a sample without repetition. A centroid that lost
-/// all its vectors takes half of those of the largest cluster.
+/// Lloyd, IEEE Transactions on Information Theory 28(2), 1982, with the candidates of k²-means (Agustsson, Timofte and Van Gool, ECML PKDD
+/// 2017); seeded by a sample without repetition. A centroid that lost all its vectors takes half of those of the largest cluster.
 pub(crate) fn train<E: Send>(
     vectors: &[f32],
     dim: usize,
@@ -54,29 +69,41 @@ pub(crate) fn train<E: Send>(
         return Ok(centroids);
     }
     let coded = code(vectors, dim);
+    let mut assigned = Centroids::new(&centroids, dim, seed).assign(&coded);
     for round in 0..ROUNDS {
-        let assigned = assign(&coded, &code(&centroids, dim));
+        if round > 0 {
+            reassign(&coded, &code(&centroids, dim), &mut assigned);
+        }
         update(vectors, dim, &assigned, &mut centroids);
         step(round as u64 + 1)?;
     }
     Ok(centroids)
 }
 
-/// The nearest of `centroids` for each of `vectors`; ties to the lower one; [`NONE`] if there are none.
-pub(crate) fn assign(vectors: &Coded, centroids: &Coded) -> Vec<u32> {
-    let mut assigned = vec![NONE; vectors.len()];
-    assigned.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, assigned)| {
-        let queries = vectors.slice(chunk * CHUNK..chunk * CHUNK + assigned.len());
-        nearest(queries, centroids.view(), 1, None, |query, found| {
-            if let Some(near) = found.first() {
-                assigned[query] = near.row;
-            }
+/// Assigns each of `vectors` to the nearest of the [`NEAR`] centroids about the one that it has.
+fn reassign(vectors: &Coded, centroids: &Coded, assigned: &mut [u32]) {
+    let (starts, members) = group(assigned, centroids.len());
+    let firsts: Vec<usize> = (0..centroids.len()).step_by(CLUSTERS).collect();
+    let moved = firsts.into_par_iter().map(|first| {
+        let mut moved = Vec::new();
+        let clusters = centroids.slice(first..centroids.len().min(first + CLUSTERS));
+        nearest(clusters, centroids.view(), NEAR, None, |cluster, near| {
+            let cluster = first + cluster;
+            let near: Vec<u32> = near.iter().map(|near| near.row).collect();
+            let vectors = vectors.gather(&members[starts[cluster]..starts[cluster + 1]]);
+            nearest(vectors.view(), centroids.gather(&near).view(), 1, None, |_, found| {
+                moved.push(found.first().map_or(cluster as u32, |found| near[found.row as usize]));
+            });
         });
+        moved
     });
-    assigned
+    let moved: Vec<Vec<u32>> = moved.collect();
+    for (&member, centroid) in members.iter().zip(moved.iter().flatten()) {
+        assigned[member as usize] = *centroid;
+    }
 }
 
-/// Codes n × `dim` numbers for [`assign`].
+/// Codes n × `dim` numbers for [`Centroids::assign`].
 pub(crate) fn code(values: &[f32], dim: usize) -> Coded {
     let parts: Vec<Coded> =
         values.par_chunks(CHUNK * dim).map(|part| Coded::of_floats(part, dim, Metric::L2)).collect();

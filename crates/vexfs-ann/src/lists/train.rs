@@ -10,6 +10,7 @@ use super::layout::Shape;
 use super::params::{Codes, Wanted};
 use super::space::{self, Space, Turn};
 use crate::index::{Build, IndexError};
+use crate::kmeans::Centroids;
 use crate::quant::hadamard::Rotation;
 use crate::quant::opq;
 use crate::quant::pq::{self, Codebooks};
@@ -49,7 +50,7 @@ pub(super) struct Lists {
     long: f64,
     /// nlist × dim: as decoded, so that a reader computes with the same numbers.
     pub(super) centroids: Vec<f32>,
-    coded: Coded,
+    near: Centroids,
     /// The section.
     pub(super) stored: Vec<u8>,
     pub(super) codes: Codes,
@@ -138,7 +139,7 @@ impl Lists {
                 turned.par_chunks_mut(dim).for_each(|vector| space.turn.apply(vector));
             }
         }
-        let mut lists = Self::of_centroids(space, codes, dim, long, &trained);
+        let mut lists = Self::of_centroids(space, codes, dim, long, &trained, build.seed);
         lists.turn = turn;
         if let Codes::Pq(shape) = codes {
             lists.codebooks = Some(lists.train_codebooks(&vectors, shape, build.seed));
@@ -150,12 +151,12 @@ impl Lists {
     /// Trains codewords with what is left of some of the training set.
     fn train_codebooks(&self, vectors: &[f32], shape: pq::Shape, seed: u64) -> Codebooks {
         let count = shape.ksub() * pq::TRAINING_ROWS;
-        let residuals = residuals(vectors, count, &self.centroids, &self.coded);
+        let residuals = residuals(vectors, self.dim, count, &self.centroids, &self.near);
         Codebooks::train(shape, &residuals, pq::ROUNDS, seed)
     }
 
     /// Codes the centroids, and computes with the decoded ones from here on.
-    fn of_centroids(space: Space, codes: Codes, dim: usize, long: f64, trained: &[f32]) -> Self {
+    fn of_centroids(space: Space, codes: Codes, dim: usize, long: f64, trained: &[f32], seed: u64) -> Self {
         let mut coder = Coder::default();
         let (steps, rows) = coder.code(trained, dim, CODE_MAX);
         let blocks = dim.div_ceil(LANE_SPAN);
@@ -175,8 +176,8 @@ impl Lists {
         for (row, terms) in terms.iter().enumerate() {
             shape.put_terms(&mut stored, row, terms);
         }
-        let coded = kmeans::code(&centroids, dim);
-        Self { space, dim, long, coded, centroids, stored, codes, codebooks: None, turn: Vec::new() }
+        let near = Centroids::new(&centroids, dim, seed);
+        Self { space, dim, long, near, centroids, stored, codes, codebooks: None, turn: Vec::new() }
     }
 
     /// Number of lists.
@@ -192,7 +193,7 @@ impl Lists {
         let long = chunks.map(|(chunk, (assigned, rows))| {
             let placed = place(build, &self.space, rows)?;
             let coded = Coded::of_floats(&placed.values, self.dim, Metric::L2);
-            assigned.copy_from_slice(&kmeans::assign(&coded, &self.coded));
+            assigned.copy_from_slice(&self.near.assign(&coded));
             for (assigned, place) in assigned.iter_mut().zip(&placed.places) {
                 if *place == space::Place::Giant {
                     *assigned = kmeans::NONE;
@@ -226,12 +227,11 @@ impl Lists {
 }
 
 /// What is left of at most `wanted` of `vectors`, evenly over all, once their centroids are taken off.
-fn residuals(vectors: &[f32], wanted: usize, centroids: &[f32], coded: &Coded) -> Vec<f32> {
-    let dim = coded.dim();
+fn residuals(vectors: &[f32], dim: usize, wanted: usize, centroids: &[f32], near: &Centroids) -> Vec<f32> {
     let count = vectors.len() / dim;
     let picks = (0..count.min(wanted)).map(|pick| if count > wanted { pick * count / wanted } else { pick });
     let mut some: Vec<f32> = picks.flat_map(|pick| &vectors[pick * dim..][..dim]).copied().collect();
-    let assigned = kmeans::assign(&kmeans::code(&some, dim), coded);
+    let assigned = near.assign(&kmeans::code(&some, dim));
     for (vector, list) in some.chunks_exact_mut(dim).zip(assigned) {
         if list != kmeans::NONE {
             let centroid = &centroids[list as usize * dim..][..dim];
@@ -243,8 +243,9 @@ fn residuals(vectors: &[f32], wanted: usize, centroids: &[f32], coded: &Coded) -
 
 /// The rotation that suits codewords of what is left of `vectors`.
 fn learn(vectors: &[f32], centroids: &[f32], shape: pq::Shape, seed: u64) -> opq::Rotation {
-    let coded = kmeans::code(centroids, shape.dim);
-    opq::Rotation::train(shape, &residuals(vectors, opq::TRAINING_ROWS, centroids, &coded), seed)
+    let near = Centroids::new(centroids, shape.dim, seed);
+    let residuals = residuals(vectors, shape.dim, opq::TRAINING_ROWS, centroids, &near);
+    opq::Rotation::train(shape, &residuals, seed)
 }
 
 /// The mean of vectors, each number rounded once.

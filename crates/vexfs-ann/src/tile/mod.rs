@@ -22,4 +22,4 @@ mod tests;
 
 pub(crate) use bits::{Bits, nearest_bits};
 pub(crate) use coded::{Coded, Stored};
-pub(crate) use search::{Near, nearest};
+pub(crate) use search::{Near, nearest, nearest_within};

@@ -35,8 +35,11 @@ const QUERIES: usize = 512;
 /// Bytes of row codes that stay in the second-level cache while those queries pass over them.
 const BLOCK_BYTES: usize = 192 << 10;
 
-/// Rows of the first block, of which none is ruled out.
-const FIRST_ROWS: usize = 24;
+/// Rows of the first block, of which none is ruled out, unless more are wanted,
+const FIRST_ROWS: usize = 8;
+
+/// and most of them.
+const MOST_FIRST_ROWS: usize = 24;
 
 /// How many times as many rows as have been seen a block may have.
 const GROWTH: usize = 4;
@@ -71,6 +74,31 @@ pub(crate) fn nearest(
     nearest_at(Level::best(), queries, rows, k, own, visit);
 }
 
+/// Calls `visit` with the index of each of `queries` of which rows are no farther than its `bounds`, in order, and the nearest of these;
+/// ties by lower row.
+///
+/// # Shape
+/// As of [`nearest`]; a bound for each query.
+pub(crate) fn nearest_within(
+    queries: View<'_>,
+    rows: View<'_>,
+    bounds: &[f32],
+    mut visit: impl FnMut(usize, Near),
+) {
+    let starts = (0..queries.len()).step_by(QUERIES);
+    for (start, bounds) in starts.zip(bounds.chunks(QUERIES)) {
+        let part = queries.slice(start..start + bounds.len());
+        let mut bests = vec![Best::new(1); part.len()];
+        bests.iter_mut().zip(bounds).for_each(|(best, bound)| best.restrict(*bound));
+        search(Level::best(), part, rows, rows.len(), None, &mut bests);
+        for (index, best) in bests.iter_mut().enumerate() {
+            if let Some((row, distance)) = best.sorted().next() {
+                visit(start + index, Near { row, distance });
+            }
+        }
+    }
+}
+
 /// As [`nearest`], with a given instruction set. The answer is the same.
 pub(super) fn nearest_at(
     level: Level,
@@ -85,7 +113,9 @@ pub(super) fn nearest_at(
     for start in (0..queries.len()).step_by(QUERIES) {
         let part = queries.slice(start..queries.len().min(start + QUERIES));
         let own = own.map(|own| own + start);
-        for (index, mut best) in search(level, part, rows, k, own).into_iter().enumerate() {
+        let mut bests = vec![Best::new(k); part.len()];
+        search(level, part, rows, k.clamp(FIRST_ROWS, MOST_FIRST_ROWS), own, &mut bests);
+        for (index, best) in bests.iter_mut().enumerate() {
             found.clear();
             found.extend(best.sorted().take(k).map(|(row, distance)| Near { row, distance }));
             visit(start + index, &found);
@@ -93,28 +123,32 @@ pub(super) fn nearest_at(
     }
 }
 
-/// The nearest of a few hundred queries.
-fn search(level: Level, queries: View<'_>, rows: View<'_>, k: usize, own: Option<usize>) -> Vec<Best> {
+/// Offers `rows` to `bests`, one for each of a few hundred queries; the `first` of them to see by how much the others are ruled out.
+fn search(
+    level: Level,
+    queries: View<'_>,
+    rows: View<'_>,
+    first: usize,
+    own: Option<usize>,
+    bests: &mut [Best],
+) {
     let blocks = queries.blocks();
-    let mut bests = vec![Best::new(k); queries.len()];
-    if k == 0 {
-        return bests;
-    }
     let panels: Vec<Panel> =
         queries.codes.chunks(PANEL * blocks).map(|codes| Panel::of_rows(codes, blocks)).collect();
     let mut terms = vec![QueryTerms::default(); panels.len()];
     for (query, shape) in queries.shapes.iter().enumerate() {
         let (terms, lane) = (&mut terms[query / PANEL], query % PANEL);
         set_query(queries.metric, queries.dim, shape, terms, lane);
-        tighten(queries.metric, queries.dim, shape, f64::INFINITY, terms, lane);
+        tighten(queries.metric, queries.dim, shape, f64::from(bests[query].limit()), terms, lane);
     }
 
-    let most = (BLOCK_BYTES / (blocks * 32)).max(FIRST_ROWS);
+    let most = (BLOCK_BYTES / (blocks * 32)).max(MOST_FIRST_ROWS);
+    let first = first.min(most);
     let mut row_terms = Vec::new();
     let mut survivors: [Vec<Survivor>; PANEL] = Default::default();
     let mut start = 0;
     while start < rows.len() {
-        let count = (start * GROWTH).clamp(FIRST_ROWS, most).min(rows.len() - start);
+        let count = (start * GROWTH).clamp(first, most).min(rows.len() - start);
         let block = rows.slice(start..start + count);
         row_terms.clear();
         row_terms.extend(block.shapes.iter().map(|shape| terms_of_row(rows.metric, rows.dim, shape)));
@@ -146,7 +180,6 @@ fn search(level: Level, queries: View<'_>, rows: View<'_>, k: usize, own: Option
         }
         start += count;
     }
-    bests
 }
 
 /// s |c| + √d |o|.

@@ -2,7 +2,7 @@
 
 use super::coded::View;
 use super::search::nearest_at;
-use super::{Coded, Near, nearest};
+use super::{Coded, Near, nearest, nearest_within};
 use crate::simd::Level;
 use crate::{DType, Metric, Vectors, reference};
 
@@ -69,6 +69,28 @@ fn check(values: &[f32], dim: usize, k: usize) {
 fn the_nearest_are_those_of_all_pairs_at_every_level_and_length() {
     for dim in (1..=70).chain([95, 96, 97, 127, 128, 129, 130, 784]) {
         check(&numbers(dim as u32, 43 * dim), dim, 1 + dim % 7);
+    }
+}
+
+#[test]
+fn within_a_bound_is_what_is_no_farther() {
+    let dim = 33;
+    for metric in METRICS {
+        let coded = Coded::of_floats(&numbers(7, 700 * dim), dim, metric);
+        let (queries, rows) = (coded.slice(0..600), coded.slice(600..700));
+        let nearest = |query| by_hand(&coded, query, rows, 1, None)[0];
+        let bound = |query: usize| match query % 4 {
+            0 => nearest(query).distance,
+            1 => nearest(query).distance.next_down(),
+            2 => f32::INFINITY,
+            _ => nearest(query).distance + 0.5,
+        };
+        let bounds: Vec<f32> = (0..600).map(bound).collect();
+        let mut found = Vec::new();
+        nearest_within(queries, rows, &bounds, |query, near| found.push((query, near)));
+        let want: Vec<(usize, Near)> =
+            (0..600).filter(|query| query % 4 != 1).map(|query| (query, nearest(query))).collect();
+        assert_eq!(found, want, "{metric}");
     }
 }
 
