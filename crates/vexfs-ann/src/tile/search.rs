@@ -35,10 +35,10 @@ const QUERIES: usize = 512;
 /// Bytes of row codes that stay in the second-level cache while those queries pass over them.
 const BLOCK_BYTES: usize = 192 << 10;
 
-/// Rows of the first block, of which none is ruled out, unless more are wanted,
+/// Rows of the first block, of which none is ruled out unless there are bounds before; as many as are wanted if that is more,
 const FIRST_ROWS: usize = 8;
 
-/// and most of them.
+/// but not more than this.
 const MOST_FIRST_ROWS: usize = 24;
 
 /// How many times as many rows as have been seen a block may have.
@@ -90,7 +90,8 @@ pub(crate) fn nearest_within(
         let part = queries.slice(start..start + bounds.len());
         let mut bests = vec![Best::new(1); part.len()];
         bests.iter_mut().zip(bounds).for_each(|(best, bound)| best.restrict(*bound));
-        search(Level::best(), part, rows, rows.len(), None, &mut bests);
+        let first = if bounds.iter().all(|bound| bound.is_finite()) { rows.len() } else { FIRST_ROWS };
+        search(Level::best(), part, rows, first, None, &mut bests);
         for (index, best) in bests.iter_mut().enumerate() {
             if let Some((row, distance)) = best.sorted().next() {
                 visit(start + index, Near { row, distance });
