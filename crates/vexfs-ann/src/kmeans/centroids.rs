@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{CHUNK, NONE, code, group, train};
+use super::{CHUNK, NONE, code, group, near, train};
 use crate::tile::{Coded, nearest, nearest_within};
 
 /// So many are all compared: that takes no longer.
@@ -17,12 +17,9 @@ const FEW: usize = 1024;
 /// Centroids for each group.
 const GROUP: usize = 64;
 
-/// Groups whose centroids a vector is compared with.
+/// Groups whose centroids a vector is compared with, before those about the one found. Of a million rows of 16 inner dimensions in 4,000
+/// lists, the nearest 8 lists of a query then have 0.9985 of its neighbours, and 0.9984 if all centroids are compared; by 8 groups alone 0.9974.
 const PROBES: usize = 6;
-
-/// Centroids around the one found. Of a million rows of 16 inner dimensions in 4,000 lists, the nearest 8 lists of a query have 0.9985 of
-/// its neighbours, and 0.9984 if all centroids are compared; without those around 0.9974.
-const AROUND: usize = 64;
 
 /// Centroids, coded to be compared with vectors.
 pub(crate) struct Centroids {
@@ -81,10 +78,7 @@ impl Groups {
         let firsts: Vec<usize> = (0..coded.len()).step_by(GROUP).collect();
         let around = firsts.into_par_iter().flat_map_iter(|first| {
             let mut around = Vec::with_capacity(GROUP);
-            let some = coded.slice(first..coded.len().min(first + GROUP));
-            nearest(some, coded.view(), AROUND, None, |_, found| {
-                around.push(found.iter().map(|near| near.row).collect());
-            });
+            near(coded, first..coded.len().min(first + GROUP), |_, near| around.push(near));
             around
         });
         Self {

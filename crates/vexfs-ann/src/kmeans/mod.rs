@@ -8,6 +8,8 @@ mod centroids;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 pub(crate) use centroids::Centroids;
@@ -20,8 +22,8 @@ use crate::tile::{Coded, nearest};
 /// round, and the recall of lists does not change.
 pub(crate) const ROUNDS: usize = 10;
 
-/// Centroids that a vector is compared with after the first round: those nearest to the one it has. With all of them, recall at a given
-/// cost is the same.
+/// Centroids about the one that a vector has, itself among them, that it is compared with: after the first round of training, where recall
+/// at a given cost is the same as with all, and at last where it was compared with some only.
 const NEAR: usize = 64;
 
 /// Vectors that one thread assigns or codes at a time.
@@ -44,7 +46,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// `step` is told each round that is done, and whether it returns an error ends it.
 ///
 /// # Complexity
-/// n · min(count, 1024) · dim multiplications of bytes or so for the first round, and for each of [`ROUNDS`] others (64 n + count²) · dim.
+/// n · min(count, 1024) · dim multiplications of bytes or so for the first round, and (64 n + count²) · dim for each of the others.
 /// Memory: n · (dim + 48) bytes besides the vectors.
 ///
 /// # Determinism
@@ -86,10 +88,7 @@ fn reassign(vectors: &Coded, centroids: &Coded, assigned: &mut [u32]) {
     let firsts: Vec<usize> = (0..centroids.len()).step_by(CLUSTERS).collect();
     let moved = firsts.into_par_iter().map(|first| {
         let mut moved = Vec::new();
-        let clusters = centroids.slice(first..centroids.len().min(first + CLUSTERS));
-        nearest(clusters, centroids.view(), NEAR, None, |cluster, near| {
-            let cluster = first + cluster;
-            let near: Vec<u32> = near.iter().map(|near| near.row).collect();
+        near(centroids, first..centroids.len().min(first + CLUSTERS), |cluster, near| {
             let vectors = vectors.gather(&members[starts[cluster]..starts[cluster + 1]]);
             nearest(vectors.view(), centroids.gather(&near).view(), 1, None, |_, found| {
                 moved.push(found.first().map_or(cluster as u32, |found| near[found.row as usize]));
@@ -101,6 +100,13 @@ fn reassign(vectors: &Coded, centroids: &Coded, assigned: &mut [u32]) {
     for (&member, centroid) in members.iter().zip(moved.iter().flatten()) {
         assigned[member as usize] = *centroid;
     }
+}
+
+/// Calls `visit` with each of the centroids of `range`, in order, and the [`NEAR`] nearest to it.
+fn near(centroids: &Coded, range: Range<usize>, mut visit: impl FnMut(usize, Vec<u32>)) {
+    nearest(centroids.slice(range.clone()), centroids.view(), NEAR, None, |centroid, found| {
+        visit(range.start + centroid, found.iter().map(|near| near.row).collect());
+    });
 }
 
 /// Codes n × `dim` numbers for [`Centroids::assign`].
