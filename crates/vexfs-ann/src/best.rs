@@ -1,13 +1,13 @@
 //! The rows of smallest estimates.
 
-/// Up to so many are kept in order: moving what is behind a new one costs less than to select among half as many again.
-const IN_ORDER: usize = 64;
+/// Up to so many are kept in order: moving what is behind a new one costs less than to select among twice as many.
+const IN_ORDER: usize = 8;
 
 /// Keeps the `keep` smallest estimates offered, ties to the lower row, in whatever order they are offered.
 #[derive(Debug, Clone)]
 pub(crate) struct Best {
     keep: usize,
-    /// Estimate and row, ordered as numbers; if `keep` is more than [`IN_ORDER`], in any order and more than `keep` for a while.
+    /// Estimate and row, ordered as numbers; if `keep` is more than [`IN_ORDER`], in any order and up to twice as many for a while.
     keys: Vec<u64>,
     /// Larger estimates are not kept.
     limit: f32,
@@ -36,7 +36,7 @@ impl Best {
             return self.insert(key);
         }
         self.keys.push(key);
-        if self.keys.len() >= self.keep.saturating_add((self.keep / 2).max(16)) {
+        if self.keys.len() >= self.keep.saturating_add(self.keep.max(32)) {
             self.tighten();
         }
     }
@@ -111,7 +111,7 @@ mod tests {
         offers.extend([(500, f32::NAN), (501, f32::NEG_INFINITY), (502, f32::INFINITY)]);
         let mut sorted = offers.clone();
         sorted.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
-        for keep in [1, 2, 10, 64, 65, 490] {
+        for keep in [1, 2, 8, 9, 10, 65, 490] {
             for _ in 0..3 {
                 for at in (1..offers.len()).rev() {
                     offers.swap(at, random.below(at as u64 + 1) as usize);

@@ -4,7 +4,9 @@ use std::io::Write;
 
 use zerocopy::IntoBytes;
 
-use super::layout::{CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, LISTS, MEAN, Shape, TURN};
+use super::layout::{
+    CENTRES, CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, GROUPS, LISTS, MEAN, REACH, Shape, TURN,
+};
 use super::params::{Params, Wanted, check_rows};
 use super::train::Lists;
 use crate::index::image::ImageWriter;
@@ -65,8 +67,22 @@ pub(crate) fn build(spec: &IndexSpec, build: &Build<'_>, out: &mut dyn Write) ->
         writer.section(TURN)?;
         writer.write(&lists.turn)?;
     }
+    let grouped = &lists.grouped;
+    if grouped.count() > 0 {
+        writer.section(CENTRES)?;
+        writer.write(&lists.centres)?;
+        writer.section(GROUPS)?;
+        for start in &grouped.starts {
+            writer.write(&start.to_le_bytes())?;
+        }
+        writer.section(REACH)?;
+        for reach in &lists.reach {
+            writer.write(&reach.to_le_bytes())?;
+        }
+    }
     let params = Params {
         nlist: lists.count(),
+        groups: grouped.count(),
         exponent: lists.space.exponent,
         giants: giants.len(),
         codes: wanted.codes,

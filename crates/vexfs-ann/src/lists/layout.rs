@@ -31,6 +31,15 @@ pub(super) const CODEBOOKS: u32 = 6;
 /// Section: the rotation of rows and queries.
 pub(super) const TURN: u32 = 7;
 
+/// Section: the centres of groups of lists, as one list without row numbers.
+pub(super) const CENTRES: u32 = 8;
+
+/// Section: the first list of each group and behind them nlist, u32.
+pub(super) const GROUPS: u32 = 9;
+
+/// Section: how many groups have the nearest lists, u32 for each power of two below nlist.
+pub(super) const REACH: u32 = 10;
+
 /// Most terms that a row has besides its codes: scale, low, constant; or scale, constant, deviation.
 pub(super) const MOST_TERMS: usize = 3;
 
@@ -60,7 +69,7 @@ impl Shape {
         Self { rows: rows as u64, dim: dim as u64, codes, has_numbers: true }
     }
 
-    /// Of the centroids.
+    /// Of the centroids, or of the centres of their groups.
     pub(super) fn centroids(count: usize, dim: usize) -> Self {
         Self { has_numbers: false, ..Self::list(count, dim, Codes::Sq8) }
     }

@@ -53,9 +53,7 @@ impl<'a> Live<'a> {
         let codes = rows().flat_map(|row| &self.list.codes()[row * blocks..][..blocks]).copied().collect();
         let terms = std::array::from_fn(|term| {
             let stored = self.list.term(term);
-            let mut picked: Vec<u8> = rows().flat_map(|row| float(stored, row).to_le_bytes()).collect();
-            picked.resize(picked.len().next_multiple_of(32), 0);
-            picked
+            rows().flat_map(|row| float(stored, row).to_le_bytes()).collect()
         });
         Picked { codes, terms, numbers: rows().map(|row| self.list.numbers[row].get()).collect() }
     }

@@ -3,16 +3,19 @@
 //!
 //! - [`params`]: what is asked for, and what the trailer says.
 //! - [`space`]: where rows and queries are compared by codes.
+//! - [`groups`]: groups of lists, so that a search compares few centroids.
 //! - [`build`], [`train`], [`write`], [`layout`]: from rows to the image; `docs/format/indexes/ivf.md`, `docs/format/indexes/pq.md`.
-//! - [`open`]: the opened index. [`queries`], [`scan`], [`live`], [`search`]: from queries to rows.
+//! - [`open`]: the opened index. [`queries`], [`scan`], [`rank`], [`live`], [`search`]: from queries to rows.
 //! - [`verify`]: the image against itself.
 
 mod build;
+mod groups;
 mod layout;
 mod live;
 mod open;
 mod params;
 mod queries;
+mod rank;
 mod scan;
 mod search;
 mod space;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use zerocopy::FromBytes;
 
+use super::groups::Groups;
 use super::layout::{CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, LISTS, List, MEAN, Place, Shape, TURN};
 use super::params::{Codes, Params};
 use super::space::{Space, Turn};
@@ -25,6 +26,8 @@ pub(super) struct Lists<'a> {
     pub(super) params: Params,
     pub(super) space: Space,
     centroids: Section<'a>,
+    /// If lists are in groups.
+    pub(super) groups: Option<Groups<'a>>,
     directory: Section<'a>,
     lists: Section<'a>,
     giants: Section<'a>,
@@ -47,6 +50,7 @@ pub(crate) fn open<'a>(image: &Image<'a>) -> Result<Box<dyn Index + 'a>, IndexEr
     let directory = (params.nlist as u64 + 1) * size_of::<Place>() as u64;
     Ok(Box::new(Lists {
         centroids: image.section(CENTROIDS)?.expect_len(Some(centroids))?,
+        groups: Groups::open(image, &params, dim)?,
         directory: image.section(DIRECTORY)?.expect_len(Some(directory))?,
         lists: image.section(LISTS)?,
         codebooks: match params.codes {

@@ -106,7 +106,8 @@ struct Record {
     nbits: U32,
     codes: U32,
     opq: U32,
-    reserved: [u8; PARAM_BYTES - 28],
+    groups: U32,
+    reserved: [u8; PARAM_BYTES - 32],
 }
 
 /// What an image was built with.
@@ -114,6 +115,8 @@ struct Record {
 pub(super) struct Params {
     /// Number of lists.
     pub(super) nlist: usize,
+    /// Groups of lists; 0 if all are one.
+    pub(super) groups: usize,
     /// Elements are multiplied by 2 to this power before anything else; 0 of cosine.
     pub(super) exponent: i32,
     /// Rows that are in no list.
@@ -140,7 +143,8 @@ impl Params {
             nbits: U32::new(nbits),
             codes: U32::new(codes as u32),
             opq: U32::new(u32::from(self.opq)),
-            reserved: [0; PARAM_BYTES - 28],
+            groups: U32::new(self.groups as u32),
+            reserved: [0; PARAM_BYTES - 32],
         };
         zerocopy::transmute!(record)
     }
@@ -155,6 +159,10 @@ impl Params {
             || !super::space::EXPONENTS.contains(&record.exponent.get())
         {
             return Err(IndexError::damaged(0, format!("{nlist} lists of {} rows", header.indexed)));
+        }
+        let groups = record.groups.get();
+        if u64::from(groups) > nlist {
+            return Err(IndexError::damaged(0, format!("{groups} groups of {nlist} lists")));
         }
         let codes = match header.kind {
             Kind::Pq | Kind::IvfPq => {
@@ -173,6 +181,7 @@ impl Params {
         };
         Ok(Self {
             nlist: nlist as usize,
+            groups: groups as usize,
             exponent: record.exponent.get(),
             giants: giants as usize,
             codes,

@@ -1,5 +1,7 @@
 //! Some queries against the rows of one list, or against the centroids: by the panel if there are several, one by one otherwise.
 
+use std::ops::Range;
+
 use zerocopy::IntoBytes;
 
 use super::layout::List;
@@ -14,7 +16,7 @@ use crate::simd::tile::{PANEL, Panel};
 use crate::simd::{Block32, Level};
 
 /// Fewest queries for which a panel costs less than one scan each.
-const LEAST_PANEL: usize = 3;
+pub(super) const LEAST_PANEL: usize = 3;
 
 /// Bytes of codes that stay in the second-level cache while all queries pass over them.
 const BLOCK_BYTES: usize = 192 << 10;
@@ -66,7 +68,7 @@ impl Scanner {
         queries: &Prepared,
         visits: &[Visit],
         bests: &mut [Best],
-        mut offer: impl FnMut(&mut Best, Found),
+        mut offer: impl FnMut(&Visit, &mut Best, Found),
     ) {
         if rows.is_packed && visits.len() >= LEAST_PANEL {
             let mut codes = std::mem::take(&mut self.unpacked);
@@ -101,38 +103,39 @@ impl Scanner {
             }
             for (visit, found) in group.iter().zip(&mut self.found) {
                 let best = &mut bests[visit.query as usize];
-                found.drain(..).for_each(|found| offer(best, found));
+                found.drain(..).for_each(|found| offer(visit, best, found));
             }
         }
     }
 
-    /// As [`meet`](Self::meet), for many rows: in blocks, so that the first ones rule out most of the others.
+    /// As [`meet`](Self::meet), for the rows of `range` if they are many: in blocks, so that the first ones rule out most of the others.
+    /// Each query is offered those that it `may` find.
     pub(super) fn meet_many(
         &mut self,
-        rows: RowSide<'_>,
+        (rows, range): (RowSide<'_>, Range<usize>),
         queries: &Prepared,
         visits: &[Visit],
         bests: &mut [Best],
         keep: usize,
+        may: impl Fn(&Visit, u32) -> bool,
     ) {
         let blocks = queries.codes(0).len();
         let most = (BLOCK_BYTES / (blocks * LANE_SPAN)).next_multiple_of(8);
-        let mut start = 0;
-        while start < rows.count {
+        let mut start = range.start;
+        while start < range.end {
             let least = keep.saturating_mul(FIRST_ROWS).clamp(8, most);
-            let count = (start * GROWTH).clamp(least, most).next_multiple_of(8).min(rows.count - start);
-            let block = RowSide {
-                codes: &rows.codes[start * blocks..(start + count) * blocks],
-                is_packed: false,
-                count,
-                scale: &rows.scale[4 * start..],
-                low: &rows.low[4 * start..],
-                constant: &rows.constant[4 * start..],
+            let count = ((start - range.start) * GROWTH).clamp(least, most).next_multiple_of(8);
+            let end = range.end.min(start + count);
+            let first = start as u32;
+            let offer = |visit: &Visit, best: &mut Best, found: Found| {
+                let row = first + found.row;
+                if may(visit, row) {
+                    best.offer(row, found.estimate);
+                }
             };
-            let offer = |best: &mut Best, found: Found| best.offer(start as u32 + found.row, found.estimate);
-            self.meet(block, queries, visits, bests, offer);
+            self.meet(rows.slice(start..end, blocks), queries, visits, bests, offer);
             visits.iter().for_each(|visit| bests[visit.query as usize].tighten());
-            start += count;
+            start = end;
         }
     }
 
@@ -144,7 +147,7 @@ impl Scanner {
         queries: &Prepared,
         visits: &[Visit],
         bests: &mut [Best],
-        mut offer: impl FnMut(&mut Best, Found),
+        mut offer: impl FnMut(&Visit, &mut Best, Found),
     ) {
         let codes = list.codes();
         for start in (0..list.len()).step_by(SOME_ROWS) {
@@ -177,7 +180,9 @@ impl Scanner {
                     self.level.run(LookupEight { codes, count, constant: term(0), tables, terms, found });
                 }
                 let first = start as u32;
-                found.drain(..).for_each(|found| offer(best, Found { row: first + found.row, ..found }));
+                found
+                    .drain(..)
+                    .for_each(|found| offer(visit, best, Found { row: first + found.row, ..found }));
             }
         }
     }

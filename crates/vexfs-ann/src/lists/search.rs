@@ -1,4 +1,4 @@
-//! The search: the nearest centroids of each query, then list by list all queries that probe it, then the best candidates by their full
+//! The search: the nearest centroids of each query among those of the nearest groups, then list by list all queries that probe it, then the best candidates by their full
 //! rows.
 //!
 //! A query takes its nprobe nearest lists. Where rows are excluded it goes on, doubling, until it has met as many rows that may
@@ -10,6 +10,7 @@ use super::live::Live;
 use super::open::Lists;
 use super::params::Codes;
 use super::queries::Prepared;
+use super::rank::Ranking;
 use super::scan::{Scanner, Visit};
 use crate::best::Best;
 use crate::flat::offer_rows;
@@ -51,7 +52,8 @@ pub(super) fn search(
     let rerank = (search.effort.rerank as usize).max(search.k).min(index.header.indexed as usize);
     let nprobe = (search.effort.effort as usize).clamp(1, index.params.nlist.max(1));
     let of_query = Prepared::bytes(index.params.codes, index.header.dim);
-    let together = (ROOM / (16 * rerank + 16 * nprobe + of_query)).clamp(1, MOST_QUERIES);
+    let of_groups = index.groups.as_ref().map_or(0, |groups| 16 * groups.reach(nprobe) + groups.count());
+    let together = (ROOM / (16 * (rerank + nprobe) + of_groups + of_query)).clamp(1, MOST_QUERIES);
     let stop = match index.params.codes {
         // Bounds hold nearly always, not always, and of deviations more can be asked for.
         _ if rerank as u64 == index.header.indexed => Stop::Never,
@@ -115,11 +117,10 @@ enum Stop {
 }
 
 /// A query on its way through the lists.
-#[derive(Clone, Copy)]
 struct Walk {
     query: u32,
-    /// Lists that it has met.
-    met: usize,
+    /// Lists that it has met, ascending.
+    met: Vec<u32>,
     /// Rows that may be found that it has met.
     rows: usize,
     /// Of these it wants so many; known after the first lists.
@@ -140,21 +141,18 @@ impl Part<'_, '_> {
     fn probe(&mut self, nprobe: usize, start: usize, tops: &mut [TopK]) -> Result<(), IndexError> {
         let nlist = self.index.params.nlist;
         let ordinary = (0..self.queries.len()).filter(|query| !self.queries.is_giant(*query));
-        let mut walks: Vec<Walk> =
-            ordinary.map(|query| Walk { query: query as u32, met: 0, rows: 0, wanted: 0 }).collect();
+        let walk = |query| Walk { query: query as u32, met: Vec::new(), rows: 0, wanted: 0 };
+        let mut walks: Vec<Walk> = ordinary.map(walk).collect();
         let mut probes = nprobe;
         loop {
-            let (nearest, others) = self.pairs(&walks, probes)?;
-            let is_first = !nearest.is_empty();
-            self.meet(nearest, &mut walks)?;
+            let is_first = probes == nprobe;
+            let (nearest, others) = self.pairs(&mut walks, probes)?;
+            self.meet(nearest, &mut walks, is_first)?;
             if self.stop == Stop::Bounds && is_first {
                 self.look_ahead(start, tops)?;
             }
-            self.meet(others, &mut walks)?;
-            walks.retain_mut(|walk| {
-                walk.met = probes;
-                walk.rows < walk.wanted.max(self.search.k)
-            });
+            self.meet(others, &mut walks, is_first)?;
+            walks.retain(|walk| walk.rows < walk.wanted.max(self.search.k));
             if walks.is_empty() || probes == nlist {
                 return Ok(());
             }
@@ -180,21 +178,25 @@ impl Part<'_, '_> {
         Ok(())
     }
 
-    /// The lists up to the `probes` nearest of each query that it has not met: the nearest of all, and the others. By list.
-    fn pairs(&mut self, walks: &[Walk], probes: usize) -> Result<(Vec<Pair>, Vec<Pair>), IndexError> {
-        let centroids = self.index.centroids()?;
-        let mut bests: Vec<Best> = (0..self.queries.len()).map(|_| Best::new(probes)).collect();
+    /// The lists among the `probes` nearest of each query that it has not met: the nearest of all, and the others. By list.
+    fn pairs(&mut self, walks: &mut [Walk], probes: usize) -> Result<(Vec<Pair>, Vec<Pair>), IndexError> {
         let visit = |walk: &Walk| Visit { query: walk.query, base: self.queries.base(walk.query as usize) };
         let visits: Vec<Visit> = walks.iter().map(visit).collect();
-        self.scanner.meet_many(centroids.rows(), &self.queries, &visits, &mut bests, probes);
-        self.stats.distance_computations += (centroids.len() * walks.len()) as u64;
+        let (scanner, stats) = (&mut self.scanner, &mut *self.stats);
+        let mut bests =
+            Ranking { index: self.index, queries: &self.queries, scanner, stats, probes }.of(&visits)?;
         let (mut nearest, mut others) = (Vec::new(), Vec::with_capacity(walks.len() * probes));
-        for (index, walk) in walks.iter().enumerate() {
-            let lists = bests[walk.query as usize].sorted().enumerate().skip(walk.met);
-            for (rank, (list, base)) in lists {
+        for (index, walk) in walks.iter_mut().enumerate() {
+            let met = walk.met.len();
+            for (rank, (list, base)) in bests[walk.query as usize].sorted().enumerate() {
+                if walk.met[..met].binary_search(&list).is_ok() {
+                    continue;
+                }
+                walk.met.push(list);
                 let pair = Pair { list, visit: Visit { query: walk.query, base }, walk: index as u32 };
                 if rank == 0 { &mut nearest } else { &mut others }.push(pair);
             }
+            walk.met.sort_unstable();
         }
         if walks.len() > 1 {
             nearest.sort_unstable_by_key(|pair| (pair.list, pair.walk));
@@ -204,10 +206,10 @@ impl Part<'_, '_> {
     }
 
     /// Lets queries meet lists, given by list.
-    fn meet(&mut self, pairs: Vec<Pair>, walks: &mut [Walk]) -> Result<(), IndexError> {
+    fn meet(&mut self, pairs: Vec<Pair>, walks: &mut [Walk], is_first: bool) -> Result<(), IndexError> {
         let mut visits = Vec::new();
         for (turn, group) in pairs.chunk_by(|a, b| a.list == b.list).enumerate() {
-            if turn % ASK == 0 && (self.search.interrupted)() {
+            if turn.is_multiple_of(ASK) && (self.search.interrupted)() {
                 return Err(IndexError::Interrupted);
             }
             let list = self.index.list(group[0].list as usize)?;
@@ -217,12 +219,12 @@ impl Part<'_, '_> {
             for pair in group {
                 let walk = &mut walks[pair.walk as usize];
                 walk.rows += live.count();
-                if walk.met == 0 {
+                if is_first {
                     walk.wanted += len;
                 }
                 visits.push(pair.visit);
             }
-            let offer = |best: &mut Best, found: Found| {
+            let offer = |_: &Visit, best: &mut Best, found: Found| {
                 if let Some(number) = live.number(found.row) {
                     best.offer(number, found.estimate);
                 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use zerocopy::IntoBytes;
 
 use super::build::LEAST_ROOM;
+use super::groups::Grouped;
 use super::layout::Shape;
 use super::params::{Codes, Wanted};
 use super::space::{self, Space, Turn};
@@ -48,11 +49,16 @@ pub(super) struct Lists {
     pub(super) dim: usize,
     /// Rows longer than this are long; of inner products.
     long: f64,
-    /// nlist × dim: as decoded, so that a reader computes with the same numbers.
+    pub(super) grouped: Grouped,
+    /// nlist × dim, by group: as decoded, so that a reader computes with the same numbers.
     pub(super) centroids: Vec<f32>,
     near: Centroids,
-    /// The section.
+    /// The section of the centroids.
     pub(super) stored: Vec<u8>,
+    /// That of the centres of groups.
+    pub(super) centres: Vec<u8>,
+    /// How many groups have the nearest lists.
+    pub(super) reach: Vec<u32>,
     pub(super) codes: Codes,
     /// Of product quantisation.
     pub(super) codebooks: Option<Codebooks>,
@@ -139,13 +145,24 @@ impl Lists {
                 turned.par_chunks_mut(dim).for_each(|vector| space.turn.apply(vector));
             }
         }
-        let mut lists = Self::of_centroids(space, codes, dim, long, &trained, build.seed);
+        let mut lists = Self::of_centroids(space, codes, dim, long, trained, build.seed);
         lists.turn = turn;
+        lists.measure_reach(&vectors, build.seed);
         if let Codes::Pq(shape) = codes {
             lists.codebooks = Some(lists.train_codebooks(&vectors, shape, build.seed));
             build.step("training codewords", 1, 1)?;
         }
         Ok(lists)
+    }
+
+    /// Measures how many groups have the nearest lists of some of the training set.
+    fn measure_reach(&mut self, vectors: &[f32], seed: u64) {
+        let metric =
+            if self.space.metric == Metric::InnerProduct { Metric::InnerProduct } else { Metric::L2 };
+        let code = |values: &[f32]| Coded::of_floats(values, self.dim, metric);
+        if self.grouped.count() > 0 {
+            self.reach = self.grouped.reach(code, &self.centroids, vectors, seed);
+        }
     }
 
     /// Trains codewords with what is left of some of the training set.
@@ -155,29 +172,21 @@ impl Lists {
         Codebooks::train(shape, &residuals, pq::ROUNDS, seed)
     }
 
-    /// Codes the centroids, and computes with the decoded ones from here on.
-    fn of_centroids(space: Space, codes: Codes, dim: usize, long: f64, trained: &[f32], seed: u64) -> Self {
-        let mut coder = Coder::default();
-        let (steps, rows) = coder.code(trained, dim, CODE_MAX);
-        let blocks = dim.div_ceil(LANE_SPAN);
-        let mut centroids = vec![0.0; trained.len()];
-        let mut terms = Vec::with_capacity(rows.len());
-        for ((steps, row), centroid) in
-            steps.chunks_exact(blocks).zip(rows).zip(centroids.chunks_exact_mut(dim))
-        {
-            sq8::decode(steps, row.scale, row.offset, centroid);
-            let square = reference::dot(centroid, centroid) as f32;
-            let constant = if space.metric == Metric::InnerProduct { 0.0 } else { square };
-            terms.push([row.scale, row.offset, constant]);
-        }
-        let shape = Shape::centroids(terms.len(), dim);
-        let mut stored = vec![0; shape.bytes() as usize];
-        stored[..shape.codes() as usize].copy_from_slice(steps.as_bytes());
-        for (row, terms) in terms.iter().enumerate() {
-            shape.put_terms(&mut stored, row, terms);
-        }
+    /// Groups and codes the centroids, and computes with the decoded ones from here on.
+    fn of_centroids(
+        space: Space,
+        codes: Codes,
+        dim: usize,
+        long: f64,
+        mut trained: Vec<f32>,
+        seed: u64,
+    ) -> Self {
+        let grouped = Grouped::train(&mut trained, dim, seed);
+        let (centroids, stored) = store(&trained, dim, space.metric);
+        let (_, centres) = store(&grouped.centres, dim, space.metric);
         let near = Centroids::new(&centroids, dim, seed);
-        Self { space, dim, long, near, centroids, stored, codes, codebooks: None, turn: Vec::new() }
+        let (reach, codebooks, turn) = (Vec::new(), None, Vec::new());
+        Self { space, dim, long, grouped, centroids, near, stored, centres, reach, codes, codebooks, turn }
     }
 
     /// Number of lists.
@@ -224,6 +233,24 @@ impl Lists {
             .map(|(norm, at)| (norm.to_bits(), at))
             .collect()
     }
+}
+
+/// Vectors n × `dim` as they are decoded, and as a list without row numbers.
+fn store(values: &[f32], dim: usize, metric: Metric) -> (Vec<f32>, Vec<u8>) {
+    let mut coder = Coder::default();
+    let (codes, rows) = coder.code(values, dim, CODE_MAX);
+    let blocks = dim.div_ceil(LANE_SPAN);
+    let shape = Shape::centroids(rows.len(), dim);
+    let (mut decoded, mut stored) = (vec![0.0; values.len()], vec![0; shape.bytes() as usize]);
+    stored[..shape.codes() as usize].copy_from_slice(codes.as_bytes());
+    let each = codes.chunks_exact(blocks).zip(rows).zip(decoded.chunks_exact_mut(dim));
+    for (at, ((codes, row), vector)) in each.enumerate() {
+        sq8::decode(codes, row.scale, row.offset, vector);
+        let square = reference::dot(vector, vector) as f32;
+        let constant = if metric == Metric::InnerProduct { 0.0 } else { square };
+        shape.put_terms(&mut stored, at, &[row.scale, row.offset, constant]);
+    }
+    (decoded, stored)
 }
 
 /// What is left of at most `wanted` of `vectors`, evenly over all, once their centroids are taken off.

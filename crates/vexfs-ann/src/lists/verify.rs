@@ -46,6 +46,10 @@ pub(super) fn verify(
     index.codebooks()?;
     let checks_codes = index.params.codes == Codes::Sq8;
     check_list(&index.centroids()?, true, "the centroids")?;
+    if let Some(groups) = &index.groups {
+        check_list(&groups.centres()?, true, "the centres of groups")?;
+        (0..groups.count() as u32).try_for_each(|group| groups.lists(group).map(drop))?;
+    }
     for list in 0..index.params.nlist {
         if list % ASK == 0 && interrupted() {
             return Err(IndexError::Interrupted);

@@ -5,6 +5,8 @@
 //! Each operation is rounded on its own and in this order, never fused, and it is the same for one query and for many: e is the
 //! same number at every level and in any company. So it may decide what is found.
 
+use std::ops::Range;
+
 use super::level::{Job, Level};
 use super::tile::{PANEL, Panel, QueryTerms, RowTerms, Survivor, Tile};
 use super::vector::{Block32, Simd};
@@ -27,12 +29,26 @@ pub(crate) struct RowSide<'a> {
     pub(crate) is_packed: bool,
     /// Number of rows.
     pub(crate) count: usize,
-    /// Stored f32, one per row and up to a whole number of eights; multiplies t.
+    /// Stored f32, one per row; multiplies t.
     pub(crate) scale: &'a [u8],
     /// Likewise; multiplies [`QuerySide::offset`].
     pub(crate) low: &'a [u8],
     /// Likewise; added.
     pub(crate) constant: &'a [u8],
+}
+
+impl<'a> RowSide<'a> {
+    /// The rows of `range`, of codes that are not packed: `blocks` to a row.
+    pub(crate) fn slice(&self, range: Range<usize>, blocks: usize) -> Self {
+        Self {
+            codes: &self.codes[range.start * blocks..range.end * blocks],
+            is_packed: false,
+            count: range.len(),
+            scale: &self.scale[4 * range.start..],
+            low: &self.low[4 * range.start..],
+            constant: &self.constant[4 * range.start..],
+        }
+    }
 }
 
 /// What the estimates of a query take from it.
@@ -88,20 +104,16 @@ impl ScanOne<'_> {
         let Self { rows, query, terms, found } = self;
         let blocks = if PACKED { query.len().div_ceil(2) } else { query.len() };
         let dots = if PACKED { dots_packed::<S> } else { dots::<S> };
-        let [base, product, offset, limit] =
-            [terms.base, terms.product, terms.offset, terms.limit].map(|term| simd.splat_f32(term));
-        let eights = |stored: &'_ [u8]| stored.as_chunks::<32>().0.len();
-        debug_assert!(eights(rows.scale) >= rows.count.div_ceil(LANES));
-        let (scales, lows, constants) =
-            (rows.scale.as_chunks::<32>().0, rows.low.as_chunks::<32>().0, rows.constant.as_chunks::<32>().0);
-        let terms = scales.iter().zip(lows).zip(constants);
-        for (first, ((scale, low), constant)) in (0..rows.count).step_by(LANES).zip(terms) {
+        // Not by array::map, here and below: without the features of the level, it would be a call.
+        let (base, product) = (simd.splat_f32(terms.base), simd.splat_f32(terms.product));
+        let (offset, limit) = (simd.splat_f32(terms.offset), simd.splat_f32(terms.limit));
+        for first in (0..rows.count).step_by(LANES) {
             let [a, b, c, d] = dots(simd, four(&rows, first, blocks), query);
             let [e, f, g, h] = dots(simd, four(&rows, first + 4, blocks), query);
             let t = simd.to_f32(simd.sums_i32([a, b, c, d, e, f, g, h]));
-            let scaled = simd.mul_f32(product, simd.mul_f32(simd.widen_f32(scale), t));
-            let linear = simd.add_f32(scaled, simd.mul_f32(offset, simd.widen_f32(low)));
-            let estimate = simd.add_f32(simd.add_f32(base, simd.widen_f32(constant)), linear);
+            let scaled = simd.mul_f32(product, simd.mul_f32(eight(simd, rows.scale, first), t));
+            let linear = simd.add_f32(scaled, simd.mul_f32(offset, eight(simd, rows.low, first)));
+            let estimate = simd.add_f32(simd.add_f32(base, eight(simd, rows.constant, first)), linear);
             let mut survivors = !simd.positive_f32(simd.sub_f32(estimate, limit)) & 0xff;
             if rows.count - first < LANES {
                 survivors &= (1 << (rows.count - first)) - 1;
@@ -119,10 +131,25 @@ impl ScanOne<'_> {
     }
 }
 
+/// The terms of eight rows from `first` on; zero where there are none.
+#[inline(always)]
+fn eight<S: Simd>(simd: S, stored: &[u8], first: usize) -> S::F32 {
+    let rest = &stored[4 * first..];
+    match rest.first_chunk::<32>() {
+        Some(terms) => simd.widen_f32(terms),
+        None => {
+            let mut terms = [0; 32];
+            terms[..rest.len()].copy_from_slice(rest);
+            simd.widen_f32(&terms)
+        }
+    }
+}
+
 /// The codes of four rows from `first` on; the last row repeats in place of those that are missing.
 #[inline(always)]
 fn four<'a>(rows: &RowSide<'a>, first: usize, blocks: usize) -> [&'a [Block32]; 4] {
-    std::array::from_fn(|i| &rows.codes[(first + i).min(rows.count - 1) * blocks..][..blocks])
+    let row = |index: usize| &rows.codes[index.min(rows.count - 1) * blocks..][..blocks];
+    [row(first), row(first + 1), row(first + 2), row(first + 3)]
 }
 
 /// Σ of the products of codes, of four rows with a query, in eight parts each.
@@ -162,17 +189,15 @@ fn dots_packed<S: Simd>(simd: S, rows: [&[Block32]; 4], query: &[Block32]) -> [S
     for (span, queries) in query.chunks(NARROW_BLOCKS).enumerate() {
         let mut lanes = [simd.zero_i16(); 4];
         for (pair, queries) in queries.chunks(2).enumerate() {
-            let [lower, upper] =
-                [queries.first(), queries.get(1)].map(|query| query.map(|query| simd.load_bytes(query)));
+            let lower = simd.load_bytes(&queries[0]);
+            let upper = simd.load_bytes(queries.get(1).unwrap_or(&Block32::ZERO));
             for ((lanes, row), sum) in lanes.iter_mut().zip(rows).zip(&mut sums) {
                 let (low, high) = simd.nibbles(simd.load_bytes(&row[span * NARROW_BLOCKS / 2 + pair]));
-                for (codes, query) in [(low, lower), (high, upper)] {
-                    let Some(query) = query else { continue };
-                    if S::QUADS {
-                        *sum = simd.dot_quads(*sum, codes, query);
-                    } else {
-                        *lanes = simd.add_i16(*lanes, simd.dot_u7_i8(codes, query));
-                    }
+                if S::QUADS {
+                    *sum = simd.dot_quads(simd.dot_quads(*sum, low, lower), high, upper);
+                } else {
+                    *lanes = simd.add_i16(*lanes, simd.dot_u7_i8(low, lower));
+                    *lanes = simd.add_i16(*lanes, simd.dot_u7_i8(high, upper));
                 }
             }
         }

@@ -8,7 +8,12 @@ use crate::SPECS;
 use crate::support::*;
 
 /// Searches; what is found exists and is in order.
-fn try_search(opened: &dyn Index, rows: &Vectors<'_>, queries: &Queries, excluded: Option<&[u64]>) {
+pub(crate) fn try_search(
+    opened: &dyn Index,
+    rows: &Vectors<'_>,
+    queries: &Queries,
+    excluded: Option<&[u64]>,
+) {
     for effort in [Effort { effort: 1, rerank: 4 }, Effort { effort: u32::MAX, rerank: u32::MAX }] {
         let search = Search { queries, k: 3, effort, rows, excluded, interrupted: &|| false };
         let mut tops = vec![TopK::new(3); queries.len()];
@@ -49,7 +54,7 @@ fn no_byte_of_an_image_makes_a_search_panic() {
 }
 
 /// Where section `id` begins, by the trailer's table.
-fn section(image: &[u8], id: u32) -> usize {
+pub(crate) fn section(image: &[u8], id: u32) -> usize {
     let trailer = &image[image.len() - TRAILER_BYTES as usize..];
     let entries = trailer[184..].chunks_exact(24);
     let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap()) as usize;

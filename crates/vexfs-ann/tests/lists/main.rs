@@ -4,15 +4,17 @@
 
 mod build;
 mod find;
+mod groups;
 mod hostile;
 #[path = "../support/mod.rs"]
 mod support;
 
 /// The kinds, each in a way that its parts are all used on a few hundred rows.
-const SPECS: [&str; 10] = [
+const SPECS: [&str; 11] = [
     "flat",
     "ivf",
     "ivf,nlist=7",
+    "ivf,nlist=600",
     "ivf,nlist=5,codes=sq4",
     "ivf,nlist=3,codes=rabitq",
     "pq",

@@ -1,0 +1,115 @@
+//! The lists of the nearest centroids of queries: of all, or of the groups that have nearly all of them.
+
+use super::groups::Groups;
+use super::layout::List;
+use super::open::Lists;
+use super::queries::Prepared;
+use super::scan::{LEAST_PANEL, Scanner, Visit};
+use crate::best::Best;
+use crate::index::{IndexError, SearchStats};
+
+/// What lists are ranked with.
+pub(super) struct Ranking<'a, 'b> {
+    pub(super) index: &'a Lists<'b>,
+    pub(super) queries: &'a Prepared,
+    pub(super) scanner: &'a mut Scanner,
+    pub(super) stats: &'a mut SearchStats,
+    /// Lists that each query wants.
+    pub(super) probes: usize,
+}
+
+impl Ranking<'_, '_> {
+    /// The lists for each of `visits`, at the index of its query, whatever others are there.
+    pub(super) fn of(&mut self, visits: &[Visit]) -> Result<Vec<Best>, IndexError> {
+        let mut bests = self.none(self.probes);
+        let centroids = self.index.centroids()?;
+        let groups = self.index.groups.as_ref().map(|groups| (groups, groups.reach(self.probes)));
+        let Some((groups, reach)) = groups.filter(|(groups, reach)| *reach < groups.count()) else {
+            self.meet(&centroids, visits, &mut bests, self.probes, |_, _| true);
+            return Ok(bests);
+        };
+        let mut near = self.none(reach);
+        self.meet(&groups.centres()?, visits, &mut near, reach, |_, _| true);
+        let near = |visit: &Visit| near[visit.query as usize].sorted().map(|(group, _)| group).collect();
+        let near: Vec<Vec<u32>> = visits.iter().map(near).collect();
+        if visits.len() < LEAST_PANEL {
+            for (visit, near) in visits.iter().zip(near) {
+                near.into_iter().try_for_each(|group| {
+                    self.meet_group(groups, group, &centroids, &[*visit], &mut bests)
+                })?;
+            }
+        } else {
+            self.meet_groups(groups, &near, &centroids, visits, &mut bests)?;
+        }
+        Ok(bests)
+    }
+
+    /// Room for the best `keep` of each query.
+    fn none(&self, keep: usize) -> Vec<Best> {
+        (0..self.queries.len()).map(|_| Best::new(keep)).collect()
+    }
+
+    /// Lets all queries meet the centroids of the groups near them, `near` for each of `visits`.
+    ///
+    /// For panels of queries that have few groups in common it takes no longer to compare all centroids. Those of the nearest group come
+    /// first: they leave little to look at in the others.
+    fn meet_groups(
+        &mut self,
+        groups: &Groups<'_>,
+        near: &[Vec<u32>],
+        centroids: &List<'_>,
+        visits: &[Visit],
+        bests: &mut [Best],
+    ) -> Result<(), IndexError> {
+        let mut nearest = Vec::with_capacity(visits.len());
+        let mut is_left = vec![false; self.queries.len() * groups.count()];
+        for (visit, near) in visits.iter().zip(near) {
+            let is_left = &mut is_left[visit.query as usize * groups.count()..][..groups.count()];
+            near.iter().skip(1).for_each(|group| is_left[*group as usize] = true);
+            nearest.extend(near.first().map(|group| (*group, *visit)));
+        }
+        nearest.sort_unstable_by_key(|(group, visit)| (*group, visit.query));
+        for same in nearest.chunk_by(|a, b| a.0 == b.0) {
+            let visits: Vec<Visit> = same.iter().map(|(_, visit)| *visit).collect();
+            self.meet_group(groups, same[0].0, centroids, &visits, bests)?;
+        }
+        let mut group_of = vec![0; centroids.len()];
+        for group in 0..groups.count() as u32 {
+            group_of[groups.lists(group)?].fill(group as usize);
+        }
+        let is_left = |visit: &Visit, list: u32| {
+            is_left[visit.query as usize * groups.count() + group_of[list as usize]]
+        };
+        self.meet(centroids, visits, bests, self.probes, is_left);
+        Ok(())
+    }
+
+    /// Lets queries meet the centroids of group `group`.
+    fn meet_group(
+        &mut self,
+        groups: &Groups<'_>,
+        group: u32,
+        centroids: &List<'_>,
+        visits: &[Visit],
+        bests: &mut [Best],
+    ) -> Result<(), IndexError> {
+        let lists = groups.lists(group)?;
+        self.stats.distance_computations += (lists.len() * visits.len()) as u64;
+        let some = (centroids.rows(), lists);
+        self.scanner.meet_many(some, self.queries, visits, bests, self.probes, |_, _| true);
+        Ok(())
+    }
+
+    /// Lets queries meet all of `rows`; each keeps `keep` of those that it `may` find.
+    fn meet(
+        &mut self,
+        rows: &List<'_>,
+        visits: &[Visit],
+        bests: &mut [Best],
+        keep: usize,
+        may: impl Fn(&Visit, u32) -> bool,
+    ) {
+        self.stats.distance_computations += (rows.len() * visits.len()) as u64;
+        self.scanner.meet_many((rows.rows(), 0..rows.len()), self.queries, visits, bests, keep, may);
+    }
+}
