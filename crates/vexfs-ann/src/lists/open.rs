@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 use zerocopy::FromBytes;
 
 use super::groups::Groups;
-use super::layout::{CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, LISTS, List, MEAN, Place, Shape, TURN};
+use super::layout::{
+    CENTRES, CENTROIDS, CODEBOOKS, DIRECTORY, GIANTS, GROUPS, LISTS, List, MEAN, Place, REACH, Shape, TURN,
+};
 use super::params::{Codes, Params};
 use super::space::{Space, Turn};
 use super::{search, verify};
@@ -19,6 +21,9 @@ use crate::{Metric, TopK};
 
 /// Lists probed when nobody says how many: where data has some structure, enough for a recall of 0.95.
 const DEFAULT_NPROBE: usize = 16;
+
+/// Bytes of a section that are asked for when an image is opened, at most: all of it, unless lists are very many.
+const MOST_EXPECTED: u64 = 1 << 20;
 
 /// Inverted lists that were opened.
 pub(super) struct Lists<'a> {
@@ -41,6 +46,12 @@ pub(crate) fn open<'a>(image: &Image<'a>) -> Result<Box<dyn Index + 'a>, IndexEr
     let params = Params::of(&header)?;
     if header.metric == Metric::Hamming {
         return Err(IndexError::Unknown { what: "bits in inverted lists".to_owned() });
+    }
+    for id in [MEAN, CENTROIDS, CENTRES, GROUPS, REACH, DIRECTORY] {
+        // Without groups some are not there, which is told below.
+        if let Ok(section) = image.section(id) {
+            section.expect(std::iter::once(0..section.len().min(MOST_EXPECTED)));
+        }
     }
     let dim = header.dim;
     let mean_len = if header.metric == Metric::InnerProduct { 0 } else { 4 * dim as u64 };
@@ -127,6 +138,18 @@ impl<'a> Lists<'a> {
     pub(super) fn list(&self, list: usize) -> Result<List<'a>, IndexError> {
         let (offset, rows) = self.place(list)?;
         List::read(self.lists, offset, Shape::list(rows, self.header.dim, self.params.codes))
+    }
+
+    /// Begins to read `lists`, all at once, unless the first is in memory.
+    pub(super) fn expect(&self, lists: impl Iterator<Item = u32> + Clone) {
+        let entry = size_of::<Place>() as u64;
+        self.directory
+            .expect(lists.clone().map(|list| u64::from(list) * entry..(u64::from(list) + 2) * entry));
+        let place = |list: u32| {
+            let (offset, rows) = self.place(list as usize).ok()?;
+            Some(offset..offset + Shape::list(rows, self.header.dim, self.params.codes).bytes())
+        };
+        self.lists.expect(lists.filter_map(place));
     }
 
     /// The codewords, of product quantisation: read when they are first asked for.

@@ -1,4 +1,4 @@
-//! The search: the nearest centroids of each query among those of the nearest groups, then list by list all queries that probe it, then the best candidates by their full
+//! The search: the nearest lists of each query, then list by list all queries that probe it, then the best candidates by their full
 //! rows.
 //!
 //! A query takes its nprobe nearest lists. Where rows are excluded it goes on, doubling, until it has met as many rows that may
@@ -26,6 +26,9 @@ const MOST_QUERIES: usize = 4096;
 
 /// Lists after which to ask whether to stop.
 const ASK: usize = 64;
+
+/// Lists of a query that are asked for all at once, at most.
+const MOST_EXPECTED: usize = 64;
 
 /// Rows that are offered before the bounds of the others are looked at.
 const SOME_ROWS: usize = 8;
@@ -147,6 +150,11 @@ impl Part<'_, '_> {
         loop {
             let is_first = probes == nprobe;
             let (nearest, others) = self.pairs(&mut walks, probes)?;
+            if let [_] = walks.as_slice() {
+                // The farthest tells of all whether they are in memory: it is the least often read.
+                let lists = others.iter().rev().take(MOST_EXPECTED).chain(&nearest);
+                self.index.expect(lists.map(|pair| pair.list));
+            }
             self.meet(nearest, &mut walks, is_first)?;
             if self.stop == Stop::Bounds && is_first {
                 self.look_ahead(start, tops)?;

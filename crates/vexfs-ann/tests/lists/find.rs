@@ -1,6 +1,9 @@
 //! What is found.
 
-use vexfs_ann::index::{self, Effort, IndexSpec, Search, SearchStats};
+use std::ops::Range;
+use std::sync::Mutex;
+
+use vexfs_ann::index::{self, Effort, ImageBytes, IndexError, IndexSpec, Search, SearchStats};
 use vexfs_ann::{DType, Metric, Queries, TopK, Vectors};
 
 use crate::support::*;
@@ -284,4 +287,50 @@ fn what_does_not_fit_is_refused() {
         interrupted: &|| false,
     };
     assert!(opened.search(&search, 0..1, &mut [TopK::new(1)], &mut SearchStats::default()).is_err());
+}
+
+/// An image that notes what it is told to expect, and what is then read.
+struct Noted<'a> {
+    image: &'a [u8],
+    expected: Mutex<Vec<Range<u64>>>,
+    read: Mutex<Vec<Range<u64>>>,
+}
+
+impl ImageBytes for Noted<'_> {
+    fn len(&self) -> u64 {
+        self.image.len() as u64
+    }
+    fn bytes(&self, range: Range<u64>) -> Result<&[u8], IndexError> {
+        self.read.lock().unwrap().push(range.clone());
+        ImageBytes::bytes(self.image, range)
+    }
+    fn address(&self, at: u64) -> *const u8 {
+        self.image.address(at)
+    }
+    fn expect(&self, ranges: &mut dyn Iterator<Item = Range<u64>>) {
+        self.expected.lock().unwrap().extend(ranges);
+    }
+}
+
+#[test]
+fn all_lists_of_a_query_are_asked_for_before_the_first_is_read() {
+    let mut random = Random(12);
+    let bytes = store(DType::F32, &random.clustered(3000, 24));
+    let rows = Vectors::new(&bytes, 24, DType::F32).unwrap();
+    let query = Queries::new(&random.clustered(1, 24), 24, DType::F32, Metric::L2).unwrap();
+    for spec in ["ivf,nlist=600", "ivf,nlist=40", "ivf,nlist=40,codes=rabitq", "ivf-pq,nlist=40"] {
+        let image = image(spec, &plan(&rows, Metric::L2));
+        let noted = Noted { image: &image, expected: Mutex::default(), read: Mutex::default() };
+        let opened = index::open(&noted).unwrap();
+        let is_told = |read: &Range<u64>| {
+            let expected = noted.expected.lock().unwrap();
+            expected.iter().any(|told| told.start <= read.start && read.end <= told.end)
+        };
+        noted.read.lock().unwrap().clear();
+        found(&*opened, &rows, &query, 10, Effort { effort: 7, rerank: 40 }, None);
+        let read = noted.read.lock().unwrap().clone();
+        // Not what every search reads: giants and codewords.
+        let untold: Vec<_> = read.iter().filter(|read| !read.is_empty() && !is_told(read)).collect();
+        assert!(read.len() >= 14 && untold.len() <= 1, "{spec}: {untold:?} of {}", read.len());
+    }
 }
