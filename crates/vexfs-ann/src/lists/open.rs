@@ -48,7 +48,7 @@ pub(crate) fn open<'a>(image: &Image<'a>) -> Result<Box<dyn Index + 'a>, IndexEr
         return Err(IndexError::Unknown { what: "bits in inverted lists".to_owned() });
     }
     for id in [MEAN, CENTROIDS, CENTRES, GROUPS, REACH, DIRECTORY] {
-        // Without groups some are not there, which is told below.
+        // Some are there only with groups; what must be there is looked for below.
         if let Ok(section) = image.section(id) {
             section.expect(std::iter::once(0..section.len().min(MOST_EXPECTED)));
         }

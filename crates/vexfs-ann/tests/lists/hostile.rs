@@ -26,6 +26,17 @@ pub(crate) fn try_search(
     }
 }
 
+/// Verifies images with another byte at `at`, and tries what can be opened.
+pub(crate) fn try_byte(good: &[u8], at: usize, attempt: impl Fn(&dyn Index)) {
+    for value in [good[at] ^ 1, good[at] ^ 0x80, 0xff] {
+        let mut bad = good.to_vec();
+        bad[at] = value;
+        let Ok(opened) = index::open(&bad) else { continue };
+        let _ = opened.verify(None, &|| false);
+        attempt(&*opened);
+    }
+}
+
 #[test]
 fn no_byte_of_an_image_makes_a_search_panic() {
     let mut random = Random(10);
@@ -40,15 +51,11 @@ fn no_byte_of_an_image_makes_a_search_panic() {
             if at >= unused || (good.len() - TRAILER_BYTES as usize + 300..unused).contains(&at) {
                 continue;
             }
-            for value in [good[at] ^ 1, good[at] ^ 0x80, 0xff] {
-                let mut bad = good.clone();
-                bad[at] = value;
-                let Ok(opened) = index::open(&bad) else { continue };
-                let _ = opened.verify(None, &|| false);
-                try_search(&*opened, &rows, &queries, None);
-                try_search(&*opened, &rows, &queries, Some(&excluded));
+            try_byte(&good, at, |opened| {
+                try_search(opened, &rows, &queries, None);
+                try_search(opened, &rows, &queries, Some(&excluded));
                 opened.efforts(10);
-            }
+            });
         }
     }
 }
