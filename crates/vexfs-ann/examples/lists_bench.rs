@@ -106,14 +106,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Seconds that this thread has run: other programs on the machine do not count. Where the system does not tell, those of the clock.
-fn on_cpu() -> f64 {
-    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    let nanoseconds = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = nanoseconds.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| START.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
-}
-
 /// Prints a line about an effort, from some passes over the queries in a batch and one by one; returns the recall.
 fn measure(
     index: &dyn Index,
@@ -132,12 +124,12 @@ fn measure(
     };
     let count = queries.len() / dim;
     let mut answers = answer(queries)?;
-    // All passes together: the system counts some milliseconds at a time.
-    let start = on_cpu();
+    let mut batch = f64::INFINITY;
     for _ in 0..batches {
+        let start = Instant::now();
         answers = answer(queries)?;
+        batch = batch.min(start.elapsed().as_secs_f64());
     }
-    let batch = (on_cpu() - start) / batches as f64;
     let mut times = vec![f64::INFINITY; count];
     for _ in 0..singles {
         for (query, time) in queries.chunks_exact(dim).zip(&mut times) {

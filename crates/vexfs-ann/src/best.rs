@@ -1,7 +1,15 @@
 //! The rows of smallest estimates.
 
+use crate::simd::scan::Found;
+
 /// Up to so many are kept in order: moving what is behind a new one costs less than to select among twice as many.
 const IN_ORDER: usize = 8;
+
+/// Estimates for each one that is kept, more than which are cut before they are offered.
+const MANY: usize = 2;
+
+/// Halvings after which a cut is taken as it is.
+const MOST_HALVINGS: usize = 12;
 
 /// Keeps the `keep` smallest estimates offered, ties to the lower row, in whatever order they are offered.
 #[derive(Debug, Clone)]
@@ -38,6 +46,19 @@ impl Best {
         self.keys.push(key);
         if self.keys.len() >= self.keep.saturating_add(self.keep.max(32)) {
             self.tighten();
+        }
+    }
+
+    /// Offers all of `found`, under the numbers that `number` gives their rows, and leaves none.
+    ///
+    /// Of many, those that others of them rule out are passed over together: to count how many are below some estimate is cheaper than to
+    /// move them about.
+    pub(crate) fn offer_all(&mut self, found: &mut Vec<Found>, number: impl Fn(u32) -> u32) {
+        let cut = if found.len() > MANY * self.keep { cut(found, self.keep) } else { f32::INFINITY };
+        for Found { row, estimate } in found.drain(..) {
+            if estimate.is_nan() || estimate <= cut {
+                self.offer(number(row), estimate);
+            }
         }
     }
 
@@ -88,6 +109,27 @@ impl Best {
     }
 }
 
+/// An estimate that at least `keep` of `found` do not exceed, and seldom more than a quarter more; +∞ if there is none.
+fn cut(found: &[Found], keep: usize) -> f32 {
+    let estimates = || found.iter().map(|found| found.estimate);
+    let (mut low, mut high) =
+        (estimates().fold(f32::INFINITY, f32::min), estimates().fold(f32::NEG_INFINITY, f32::max));
+    let mut cut = f32::INFINITY;
+    for _ in 0..MOST_HALVINGS {
+        let middle = low + (high - low) / 2.0;
+        let count = estimates().map(|estimate| u32::from(estimate <= middle)).sum::<u32>() as usize;
+        if count < keep {
+            low = middle;
+            continue;
+        }
+        (high, cut) = (middle, middle);
+        if count <= keep + keep / 4 {
+            break;
+        }
+    }
+    cut
+}
+
 /// A number whose order is that of the f32.
 fn ordered(value: f32) -> u32 {
     let bits = value.to_bits();
@@ -120,7 +162,39 @@ mod tests {
                 offers.iter().for_each(|&(row, estimate)| best.offer(row, estimate));
                 assert_eq!(best.sorted().collect::<Vec<_>>(), sorted[..keep]);
                 assert_eq!(best.limit(), sorted[keep - 1].1);
+                for some in [7, 100, 503] {
+                    let mut best = Best::new(keep);
+                    for offers in offers.chunks(some) {
+                        let found =
+                            |(at, offer): (usize, &(u32, f32))| Found { row: at as u32, estimate: offer.1 };
+                        let mut found: Vec<Found> = offers.iter().enumerate().map(found).collect();
+                        best.offer_all(&mut found, |at| offers[at as usize].0);
+                        assert!(found.is_empty());
+                    }
+                    assert_eq!(best.sorted().collect::<Vec<_>>(), sorted[..keep], "{keep} of {some}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_enough_and_not_many_more() {
+        let mut random = Random::new(2, 1);
+        let found = |estimate: f32| Found { row: 0, estimate };
+        let found: Vec<Found> = (0..250).map(|_| found(random.below(1 << 20) as f32)).collect();
+        let left = |found: &[Found], keep| {
+            let cut = cut(found, keep);
+            found.iter().filter(|found| found.estimate <= cut).count()
+        };
+        for keep in [9, 40, 100] {
+            assert!((keep..=keep + keep / 4).contains(&left(&found, keep)));
+        }
+        let same = [found[0]; 250];
+        assert_eq!(left(&same, 40), 250);
+        for odd in [f32::NEG_INFINITY, f32::INFINITY, f32::NAN, f32::MAX, f32::MIN] {
+            let mut found = found.clone();
+            found[..30].iter_mut().for_each(|found| found.estimate = odd);
+            assert!(left(&found, 40) >= 40, "{odd}");
         }
     }
 

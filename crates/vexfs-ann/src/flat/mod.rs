@@ -21,6 +21,6 @@ mod queries;
 mod scan;
 mod stream;
 
-pub(crate) use picked::offer_rows;
+pub(crate) use picked::{offer_rows, prefetch_rows};
 pub use queries::Queries;
 pub use scan::ExactScan;

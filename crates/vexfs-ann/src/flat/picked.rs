@@ -2,7 +2,7 @@
 
 use crate::TopK;
 use crate::index::{IndexError, RowSource};
-use crate::simd::{Level, Simd};
+use crate::simd::{Job, Level, Simd};
 
 use super::Queries;
 use super::stream::{self, Place};
@@ -37,6 +37,38 @@ pub(crate) fn offer_rows(
     failed
 }
 
+/// Bytes of rows that are asked for together, at most: more would drive out of the second-level cache what is worked with.
+const MOST_BYTES: usize = 128 << 10;
+
+/// Asks memory for the first of `rows` of `source`, which need not exist: they come while something else is done.
+pub(crate) fn prefetch_rows(source: &dyn RowSource, rows: &[u64]) {
+    Level::best().run(Prefetch { source, rows });
+}
+
+/// See [`prefetch_rows`].
+struct Prefetch<'a> {
+    source: &'a dyn RowSource,
+    rows: &'a [u64],
+}
+
+impl Job for Prefetch<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let row_bytes = self.source.dtype().row_bytes(self.source.dim());
+        let rows = self.rows.iter().take(MOST_BYTES / row_bytes.max(1));
+        rows.for_each(|row| prefetch(simd, self.source, *row, row_bytes));
+    }
+}
+
+/// Asks memory for a row.
+#[inline(always)]
+fn prefetch<S: Simd>(simd: S, source: &dyn RowSource, row: u64, row_bytes: usize) {
+    let address = source.address(row);
+    (0..row_bytes).step_by(64).for_each(|at| simd.prefetch(address.wrapping_add(at)));
+}
+
 /// Rows of a source by their numbers.
 struct Picked<'a, 'e> {
     source: &'a dyn RowSource,
@@ -50,8 +82,7 @@ impl<'a> Place<'a> for Picked<'a, '_> {
     #[inline(always)]
     fn row<S: Simd>(&mut self, simd: S, index: usize) -> Option<(u64, &'a [u8])> {
         if let Some(&later) = self.rows.get(index + AHEAD) {
-            let address = self.source.address(later);
-            (0..self.row_bytes).step_by(64).for_each(|at| simd.prefetch(address.wrapping_add(at)));
+            prefetch(simd, self.source, later, self.row_bytes);
         }
         let row = self.rows[index];
         if self.failed.is_err() {

@@ -3,7 +3,7 @@
 use super::layout::List;
 use crate::index::Search;
 use crate::simd::Block32;
-use crate::simd::scan::{RowSide, float};
+use crate::simd::scan::{Found, RowSide, float};
 
 use super::open::Lists;
 
@@ -76,13 +76,19 @@ impl<'a> Live<'a> {
         RowSide { codes: &picked.codes, is_packed, count: self.count, scale, low, constant }
     }
 
-    /// The number of row `row` of [`rows`](Self::rows), if it may be found.
+    /// Leaves those of `found`, rows of [`rows`](Self::rows), that may be found.
+    pub(super) fn retain(&self, found: &mut Vec<Found>) {
+        if !self.may.is_empty() {
+            found.retain(|found| self.may[found.row as usize]);
+        }
+    }
+
+    /// The number of row `row` of [`rows`](Self::rows).
     #[inline]
-    pub(super) fn number(&self, row: u32) -> Option<u32> {
-        let row = row as usize;
+    pub(super) fn number(&self, row: u32) -> u32 {
         match &self.picked {
-            Some(picked) => Some(picked.numbers[row]),
-            None => self.may.get(row).copied().unwrap_or(true).then(|| self.list.numbers[row].get()),
+            Some(picked) => picked.numbers[row as usize],
+            None => self.list.numbers[row as usize].get(),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The lists of the nearest centroids of queries: of all, or of the groups that have nearly all of them.
 
+use std::ops::Range;
+
 use super::groups::Groups;
 use super::layout::List;
 use super::open::Lists;
 use super::queries::Prepared;
-use super::scan::{LEAST_PANEL, Scanner, Visit};
+use super::scan::{Scanner, Visit};
 use crate::best::Best;
 use crate::index::{IndexError, SearchStats};
 
@@ -32,12 +34,9 @@ impl Ranking<'_, '_> {
         self.meet(&groups.centres()?, visits, &mut near, reach, |_, _| true);
         let near = |visit: &Visit| near[visit.query as usize].sorted().map(|(group, _)| group).collect();
         let near: Vec<Vec<u32>> = visits.iter().map(near).collect();
-        if visits.len() < LEAST_PANEL {
-            for (visit, near) in visits.iter().zip(near) {
-                near.into_iter().try_for_each(|group| {
-                    self.meet_group(groups, group, &centroids, &[*visit], &mut bests)
-                })?;
-            }
+        let of_near = centroids.len() / groups.count() * reach;
+        if self.scanner.is_faster_alone(visits.len(), of_near, centroids.len()) {
+            self.meet_near(groups, &near, &centroids, visits, &mut bests)?;
         } else {
             self.meet_groups(groups, &near, &centroids, visits, &mut bests)?;
         }
@@ -49,7 +48,29 @@ impl Ranking<'_, '_> {
         (0..self.queries.len()).map(|_| Best::new(keep)).collect()
     }
 
-    /// Lets all queries meet the centroids of the groups near them, `near` for each of `visits`.
+    /// Lets each query alone meet the centroids of the groups near it, `near` for each of `visits`.
+    fn meet_near(
+        &mut self,
+        groups: &Groups<'_>,
+        near: &[Vec<u32>],
+        centroids: &List<'_>,
+        visits: &[Visit],
+        bests: &mut [Best],
+    ) -> Result<(), IndexError> {
+        let mut runs = Vec::new();
+        for (visit, near) in visits.iter().zip(near) {
+            runs.clear();
+            for group in near {
+                runs.push(groups.lists(*group)?);
+            }
+            self.stats.distance_computations += runs.iter().map(Range::len).sum::<usize>() as u64;
+            let best = &mut bests[visit.query as usize];
+            self.scanner.meet_runs((centroids.rows(), &runs), self.queries, visit, best, self.probes);
+        }
+        Ok(())
+    }
+
+    /// Lets all queries meet the centroids of the groups near them, as [`meet_near`](Self::meet_near) does, together.
     ///
     /// For panels of queries that have few groups in common it takes no longer to compare all centroids. Those of the nearest group come
     /// first: they leave little to look at in the others.

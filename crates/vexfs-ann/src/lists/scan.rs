@@ -1,6 +1,7 @@
 //! Some queries against the rows of one list, or against the centroids: by the panel if there are several, one by one otherwise.
 
 use std::ops::Range;
+use std::slice::from_ref;
 
 use zerocopy::IntoBytes;
 
@@ -16,7 +17,7 @@ use crate::simd::tile::{PANEL, Panel};
 use crate::simd::{Block32, Level};
 
 /// Fewest queries for which a panel costs less than one scan each.
-pub(super) const LEAST_PANEL: usize = 3;
+const LEAST_PANEL: usize = 3;
 
 /// Bytes of codes that stay in the second-level cache while all queries pass over them.
 const BLOCK_BYTES: usize = 192 << 10;
@@ -59,6 +60,12 @@ impl Scanner {
         }
     }
 
+    /// Whether to compare each of `visits` queries with `some` rows takes less time than to compare all of them with `all`, by panels.
+    pub(super) fn is_faster_alone(&self, visits: usize, some: usize, all: usize) -> bool {
+        let lanes = visits.next_multiple_of(PANEL / 2);
+        visits < LEAST_PANEL || some * visits * self.level.panel_gain() <= all * lanes
+    }
+
     /// Lets queries meet rows: `offer` is told what of the rows may be among the best of a query, by index.
     ///
     /// `bests`: one per query of `queries`.
@@ -68,7 +75,7 @@ impl Scanner {
         queries: &Prepared,
         visits: &[Visit],
         bests: &mut [Best],
-        mut offer: impl FnMut(&Visit, &mut Best, Found),
+        mut offer: impl FnMut(&Visit, &mut Best, &mut Vec<Found>),
     ) {
         if rows.is_packed && visits.len() >= LEAST_PANEL {
             let mut codes = std::mem::take(&mut self.unpacked);
@@ -92,7 +99,8 @@ impl Scanner {
             if let [visit] = group {
                 let query = queries.codes(visit.query as usize);
                 let found = &mut self.found[0];
-                self.level.run(ScanOne { rows, query, terms: side(visit, bests), found });
+                let (all, terms) = (0..rows.count, side(visit, bests));
+                self.level.run(ScanOne { rows, runs: from_ref(&all), query, terms, found });
             } else {
                 let codes = group.iter().map(|visit| queries.codes(visit.query as usize));
                 self.panel.refill(queries.codes(0).len(), codes);
@@ -103,7 +111,7 @@ impl Scanner {
             }
             for (visit, found) in group.iter().zip(&mut self.found) {
                 let best = &mut bests[visit.query as usize];
-                found.drain(..).for_each(|found| offer(visit, best, found));
+                offer(visit, best, found);
             }
         }
     }
@@ -127,15 +135,46 @@ impl Scanner {
             let count = ((start - range.start) * GROWTH).clamp(least, most).next_multiple_of(8);
             let end = range.end.min(start + count);
             let first = start as u32;
-            let offer = |visit: &Visit, best: &mut Best, found: Found| {
-                let row = first + found.row;
-                if may(visit, row) {
-                    best.offer(row, found.estimate);
+            let offer = |visit: &Visit, best: &mut Best, found: &mut Vec<Found>| {
+                for Found { row, estimate } in found.drain(..) {
+                    if may(visit, first + row) {
+                        best.offer(first + row, estimate);
+                    }
                 }
             };
             self.meet(rows.slice(start..end, blocks), queries, visits, bests, offer);
             visits.iter().for_each(|visit| bests[visit.query as usize].tighten());
             start = end;
+        }
+    }
+
+    /// Lets a query meet the rows of `runs`, which begin with those that are likely to be nearest: some runs at a time, so that the first
+    /// ones rule out most of the others.
+    pub(super) fn meet_runs(
+        &mut self,
+        (rows, runs): (RowSide<'_>, &[Range<usize>]),
+        queries: &Prepared,
+        visit: &Visit,
+        best: &mut Best,
+        keep: usize,
+    ) {
+        let query = queries.codes(visit.query as usize);
+        let (mut rest, mut seen) = (runs, 0);
+        while !rest.is_empty() {
+            let least = keep.saturating_mul(FIRST_ROWS).max(seen * GROWTH);
+            let mut count = 0;
+            let enough = rest.iter().position(|run| {
+                count += run.len();
+                count >= least
+            });
+            let (some, others) = rest.split_at(enough.map_or(rest.len(), |last| last + 1));
+            rest = others;
+            seen += count;
+            let terms = queries.side(visit.query as usize, visit.base, best.limit());
+            let found = &mut self.found[0];
+            self.level.run(ScanOne { rows, runs: some, query, terms, found });
+            found.drain(..).for_each(|found| best.offer(found.row, found.estimate));
+            best.tighten();
         }
     }
 
@@ -147,7 +186,7 @@ impl Scanner {
         queries: &Prepared,
         visits: &[Visit],
         bests: &mut [Best],
-        mut offer: impl FnMut(&Visit, &mut Best, Found),
+        mut offer: impl FnMut(&Visit, &mut Best, &mut Vec<Found>),
     ) {
         let codes = list.codes();
         for start in (0..list.len()).step_by(SOME_ROWS) {
@@ -179,10 +218,8 @@ impl Scanner {
                     let codes = &codes.as_bytes()[start * tables.len()..];
                     self.level.run(LookupEight { codes, count, constant: term(0), tables, terms, found });
                 }
-                let first = start as u32;
-                found
-                    .drain(..)
-                    .for_each(|found| offer(visit, best, Found { row: first + found.row, ..found }));
+                found.iter_mut().for_each(|found| found.row += start as u32);
+                offer(visit, best, found);
             }
         }
     }

@@ -13,7 +13,7 @@ use super::queries::Prepared;
 use super::rank::Ranking;
 use super::scan::{Scanner, Visit};
 use crate::best::Best;
-use crate::flat::offer_rows;
+use crate::flat::{offer_rows, prefetch_rows};
 use crate::index::{IndexError, Search, SearchStats};
 use crate::simd::scan::Found;
 use crate::{Neighbor, TopK};
@@ -130,6 +130,14 @@ struct Walk {
     wanted: usize,
 }
 
+/// Rows that a query may have among its nearest, by their estimates in ascending order.
+#[derive(Default)]
+struct Candidates {
+    rows: Vec<u64>,
+    /// −∞ of those that have no codes.
+    estimates: Vec<f64>,
+}
+
 /// A list that is to be met by a query.
 #[derive(Clone, Copy)]
 struct Pair {
@@ -232,10 +240,9 @@ impl Part<'_, '_> {
                 }
                 visits.push(pair.visit);
             }
-            let offer = |_: &Visit, best: &mut Best, found: Found| {
-                if let Some(number) = live.number(found.row) {
-                    best.offer(number, found.estimate);
-                }
+            let offer = |_: &Visit, best: &mut Best, found: &mut Vec<Found>| {
+                live.retain(found);
+                best.offer_all(found, |row| live.number(row));
             };
             let (queries, bests) = (&self.queries, &mut self.bests);
             let compared = match self.index.params.codes {
@@ -260,41 +267,56 @@ impl Part<'_, '_> {
 
     /// Offers the best candidates of each query by their full rows.
     fn decide(&mut self, start: usize, giants: &[u32], tops: &mut [TopK]) -> Result<(), IndexError> {
-        let (mut rows, mut estimates, mut wide) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut candidates, mut next) = (Candidates::default(), Candidates::default());
+        let mut wide = Vec::new();
         for (query, top) in tops.iter_mut().enumerate() {
             if (self.search.interrupted)() {
                 return Err(IndexError::Interrupted);
+            }
+            if query == 0 {
+                self.take(query, giants, &mut next)?;
+            }
+            std::mem::swap(&mut candidates, &mut next);
+            // Memory brings the first rows of the next query while those of this one are compared.
+            if query + 1 < self.queries.len() {
+                self.take(query + 1, giants, &mut next)?;
             }
             if self.queries.is_giant(query) {
                 self.offer_all(start + query, top)?;
                 continue;
             }
-            rows.clear();
-            estimates.clear();
-            for giant in giants {
-                let row = self.index.row(*giant)?;
-                if !self.search.is_excluded(row) {
-                    rows.push(row);
-                }
-            }
-            estimates.resize(rows.len(), f64::NEG_INFINITY);
-            for (number, estimate) in self.bests[query].sorted() {
-                estimates.push(f64::from(estimate));
-                rows.push(self.index.row(number)?);
-            }
-            let offered = self.offer((start, query), &rows, &estimates, top, &mut wide)?;
+            let offered = self.offer((start, query), &candidates, top, &mut wide)?;
             self.stats.reranked += offered as u64;
             self.stats.distance_computations += offered as u64;
         }
         Ok(())
     }
 
-    /// Offers `rows`, by their estimates in ascending order, until the rest may be passed over; says how many.
+    /// Sets `candidates` to those of query `query`, and asks memory for the first ones.
+    fn take(&mut self, query: usize, giants: &[u32], candidates: &mut Candidates) -> Result<(), IndexError> {
+        let Candidates { rows, estimates } = candidates;
+        rows.clear();
+        estimates.clear();
+        for giant in giants {
+            let row = self.index.row(*giant)?;
+            if !self.search.is_excluded(row) {
+                rows.push(row);
+            }
+        }
+        estimates.resize(rows.len(), f64::NEG_INFINITY);
+        for (number, estimate) in self.bests[query].sorted() {
+            estimates.push(f64::from(estimate));
+            rows.push(self.index.row(number)?);
+        }
+        prefetch_rows(self.search.rows, &rows[..rows.len().min(self.search.k.max(SOME_ROWS) + SOME_ROWS)]);
+        Ok(())
+    }
+
+    /// Offers candidates until the rest may be passed over; says how many.
     fn offer(
         &self,
         (start, query): (usize, usize),
-        rows: &[u64],
-        estimates: &[f64],
+        Candidates { rows, estimates }: &Candidates,
         top: &mut TopK,
         wide: &mut Vec<f32>,
     ) -> Result<usize, IndexError> {

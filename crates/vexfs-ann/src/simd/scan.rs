@@ -75,17 +75,20 @@ pub(crate) struct Found {
     pub(crate) estimate: f32,
 }
 
-/// One query against all rows.
+/// One query against the rows of some runs.
 ///
 /// # Shape
+/// `runs` lie within the rows.
+///
 /// `query`: as many blocks of codes, i8, as a row has. Of codes that meet in a lane of i16, two of each of [`SCAN_BLOCKS`]
 /// blocks, the positive ones and the negative ones add up to at most [`QUERY_LANE`](super::codes::QUERY_LANE) each, and row codes
 /// are at most [`CODE_MAX`](super::codes::CODE_MAX); otherwise t is some number.
 pub(crate) struct ScanOne<'a> {
     pub(crate) rows: RowSide<'a>,
+    pub(crate) runs: &'a [Range<usize>],
     pub(crate) query: &'a [Block32],
     pub(crate) terms: QuerySide,
-    /// What is found is appended, by ascending row.
+    /// What is found is appended, run by run and by ascending row.
     pub(crate) found: &'a mut Vec<Found>,
 }
 
@@ -101,30 +104,36 @@ impl Job for ScanOne<'_> {
 impl ScanOne<'_> {
     #[inline(always)]
     fn rows_of<S: Simd, const PACKED: bool>(self, simd: S) {
-        let Self { rows, query, terms, found } = self;
+        let Self { rows, runs, query, terms, found } = self;
         let blocks = if PACKED { query.len().div_ceil(2) } else { query.len() };
         let dots = if PACKED { dots_packed::<S> } else { dots::<S> };
         // Not by array::map, here and below: without the features of the level, it would be a call.
         let (base, product) = (simd.splat_f32(terms.base), simd.splat_f32(terms.product));
         let (offset, limit) = (simd.splat_f32(terms.offset), simd.splat_f32(terms.limit));
-        for first in (0..rows.count).step_by(LANES) {
-            let [a, b, c, d] = dots(simd, four(&rows, first, blocks), query);
-            let [e, f, g, h] = dots(simd, four(&rows, first + 4, blocks), query);
-            let t = simd.to_f32(simd.sums_i32([a, b, c, d, e, f, g, h]));
-            let scaled = simd.mul_f32(product, simd.mul_f32(eight(simd, rows.scale, first), t));
-            let linear = simd.add_f32(scaled, simd.mul_f32(offset, eight(simd, rows.low, first)));
-            let estimate = simd.add_f32(simd.add_f32(base, eight(simd, rows.constant, first)), linear);
-            let mut survivors = !simd.positive_f32(simd.sub_f32(estimate, limit)) & 0xff;
-            if rows.count - first < LANES {
-                survivors &= (1 << (rows.count - first)) - 1;
+        for (index, run) in runs.iter().enumerate() {
+            if let Some(next) = runs.get(index + 1) {
+                let codes = &rows.codes[next.start * blocks..next.end * blocks];
+                codes.iter().step_by(2).for_each(|two| simd.prefetch(two.0.as_ptr()));
             }
-            if survivors != 0 {
-                let mut estimates = [0.0; LANES];
-                simd.store_f32(estimate, &mut estimates);
-                while survivors != 0 {
-                    let lane = survivors.trailing_zeros() as usize;
-                    found.push(Found { row: (first + lane) as u32, estimate: estimates[lane] });
-                    survivors &= survivors - 1;
+            for first in run.clone().step_by(LANES) {
+                let [a, b, c, d] = dots(simd, four(&rows, first, blocks), query);
+                let [e, f, g, h] = dots(simd, four(&rows, first + 4, blocks), query);
+                let t = simd.to_f32(simd.sums_i32([a, b, c, d, e, f, g, h]));
+                let scaled = simd.mul_f32(product, simd.mul_f32(eight(simd, rows.scale, first), t));
+                let linear = simd.add_f32(scaled, simd.mul_f32(offset, eight(simd, rows.low, first)));
+                let estimate = simd.add_f32(simd.add_f32(base, eight(simd, rows.constant, first)), linear);
+                let mut survivors = !simd.positive_f32(simd.sub_f32(estimate, limit)) & 0xff;
+                if run.end - first < LANES {
+                    survivors &= (1 << (run.end - first)) - 1;
+                }
+                if survivors != 0 {
+                    let mut estimates = [0.0; LANES];
+                    simd.store_f32(estimate, &mut estimates);
+                    while survivors != 0 {
+                        let lane = survivors.trailing_zeros() as usize;
+                        found.push(Found { row: (first + lane) as u32, estimate: estimates[lane] });
+                        survivors &= survivors - 1;
+                    }
                 }
             }
         }
@@ -286,6 +295,8 @@ pub(crate) fn float(stored: &[u8], index: usize) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::quant::sq4;
     use crate::rng::Random;
@@ -302,6 +313,18 @@ mod tests {
         let t: i32 =
             codes(row).iter().zip(codes(query)).map(|(u, c)| i32::from(*u) * i32::from(c as i8)).sum();
         (terms.base + constant) + (terms.product * (scale * t as f32) + terms.offset * low)
+    }
+
+    fn scan_one(
+        level: Level,
+        rows: RowSide<'_>,
+        runs: &[Range<usize>],
+        query: &[Block32],
+        terms: QuerySide,
+    ) -> Vec<Found> {
+        let mut found = Vec::new();
+        level.run(ScanOne { rows, runs, query, terms, found: &mut found });
+        found
     }
 
     #[test]
@@ -360,11 +383,20 @@ mod tests {
                     scan.run(level, &rows, &panel, &mut found);
                     for query in 0..live {
                         assert_eq!(found[query], want(query), "{level:?} {blocks} {count} {live} {query}");
-                        let mut alone = Vec::new();
-                        let one =
-                            ScanOne { rows, query: &queries[query], terms: sides[query], found: &mut alone };
-                        level.run(one);
+                        let (codes, side) = (&queries[query], sides[query]);
+                        let alone = scan_one(level, rows, from_ref(&(0..count)), codes, side);
                         assert_eq!(alone, found[query], "{level:?} {blocks} {count} {query}");
+                        let runs = [count / 3..count, 0..count / 2, 0..0];
+                        let of_run = |run: &Range<usize>| {
+                            let run = run.start as u32..run.end as u32;
+                            found[query].iter().filter(move |found| run.contains(&found.row)).copied()
+                        };
+                        let want: Vec<Found> = runs.iter().flat_map(of_run).collect();
+                        assert_eq!(
+                            scan_one(level, rows, &runs, codes, side),
+                            want,
+                            "{level:?} {blocks} {count}"
+                        );
                     }
                     assert!(found[live..].iter().all(Vec::is_empty));
                 }
@@ -396,10 +428,10 @@ mod tests {
                 let side =
                     QuerySide { base: 0.5, product: 1e-3, offset: -0.25, reach: 1.0, limit: f32::INFINITY };
                 for level in Level::all() {
-                    let [mut want, mut found] = [Vec::new(), Vec::new()];
-                    level.run(ScanOne { rows, query: &query, terms: side, found: &mut want });
+                    let all = 0..count;
+                    let want = scan_one(level, rows, from_ref(&all), &query, side);
                     let rows = RowSide { codes: &packed, is_packed: true, ..rows };
-                    level.run(ScanOne { rows, query: &query, terms: side, found: &mut found });
+                    let found = scan_one(level, rows, from_ref(&all), &query, side);
                     assert_eq!(found.len(), count);
                     assert_eq!(found, want, "{level:?} {blocks} {count}");
                 }
