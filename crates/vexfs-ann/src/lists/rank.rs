@@ -20,6 +20,16 @@ pub(super) struct Ranking<'a, 'b> {
     pub(super) probes: usize,
 }
 
+/// Queries, and the groups near each.
+struct Near<'a, 'b> {
+    groups: &'a Groups<'b>,
+    /// Of all groups.
+    centroids: List<'b>,
+    visits: &'a [Visit],
+    /// For each of `visits`, the nearest group first.
+    nearest: Vec<Vec<u32>>,
+}
+
 impl Ranking<'_, '_> {
     /// The lists for each of `visits`, at the index of its query, whatever others are there.
     pub(super) fn of(&mut self, visits: &[Visit]) -> Result<Vec<Best>, IndexError> {
@@ -32,13 +42,15 @@ impl Ranking<'_, '_> {
         };
         let mut near = self.none(reach);
         self.meet(&groups.centres()?, visits, &mut near, reach, |_, _| true);
-        let near = |visit: &Visit| near[visit.query as usize].sorted().map(|(group, _)| group).collect();
-        let near: Vec<Vec<u32>> = visits.iter().map(near).collect();
-        let of_near = centroids.len() / groups.count() * reach;
-        if self.scanner.is_faster_alone(visits.len(), of_near, centroids.len()) {
-            self.meet_near(groups, &near, &centroids, visits, &mut bests)?;
+        let mut nearest_of =
+            |visit: &Visit| near[visit.query as usize].sorted().map(|(group, _)| group).collect();
+        let nearest = visits.iter().map(&mut nearest_of).collect();
+        let near = Near { groups, centroids, visits, nearest };
+        let of_near = near.centroids.len() / groups.count() * reach;
+        if self.scanner.is_faster_alone(visits.len(), of_near, near.centroids.len()) {
+            self.meet_alone(&near, &mut bests)?;
         } else {
-            self.meet_groups(groups, &near, &centroids, visits, &mut bests)?;
+            self.meet_together(&near, &mut bests)?;
         }
         Ok(bests)
     }
@@ -48,51 +60,41 @@ impl Ranking<'_, '_> {
         (0..self.queries.len()).map(|_| Best::new(keep)).collect()
     }
 
-    /// Lets each query alone meet the centroids of the groups near it, `near` for each of `visits`.
-    fn meet_near(
-        &mut self,
-        groups: &Groups<'_>,
-        near: &[Vec<u32>],
-        centroids: &List<'_>,
-        visits: &[Visit],
-        bests: &mut [Best],
-    ) -> Result<(), IndexError> {
+    /// Lets each query alone meet the centroids of the groups near it.
+    fn meet_alone(&mut self, near: &Near<'_, '_>, bests: &mut [Best]) -> Result<(), IndexError> {
         let mut runs = Vec::new();
-        for (visit, near) in visits.iter().zip(near) {
+        for (visit, nearest) in near.visits.iter().zip(&near.nearest) {
             runs.clear();
-            for group in near {
-                runs.push(groups.lists(*group)?);
+            for group in nearest {
+                runs.push(near.groups.lists(*group)?);
             }
             self.stats.distance_computations += runs.iter().map(Range::len).sum::<usize>() as u64;
             let best = &mut bests[visit.query as usize];
-            self.scanner.meet_runs((centroids.rows(), &runs), self.queries, visit, best, self.probes);
+            self.scanner.meet_runs((near.centroids.rows(), &runs), self.queries, visit, best, self.probes);
         }
         Ok(())
     }
 
-    /// Lets all queries meet the centroids of the groups near them, as [`meet_near`](Self::meet_near) does, together.
+    /// Lets all queries meet the centroids of the groups near them, by panels.
     ///
     /// For panels of queries that have few groups in common it takes no longer to compare all centroids. Those of the nearest group come
     /// first: they leave little to look at in the others.
-    fn meet_groups(
-        &mut self,
-        groups: &Groups<'_>,
-        near: &[Vec<u32>],
-        centroids: &List<'_>,
-        visits: &[Visit],
-        bests: &mut [Best],
-    ) -> Result<(), IndexError> {
-        let mut nearest = Vec::with_capacity(visits.len());
+    fn meet_together(&mut self, near: &Near<'_, '_>, bests: &mut [Best]) -> Result<(), IndexError> {
+        let Near { groups, centroids, visits, nearest } = near;
+        let mut firsts = Vec::with_capacity(visits.len());
         let mut is_left = vec![false; self.queries.len() * groups.count()];
-        for (visit, near) in visits.iter().zip(near) {
+        for (visit, nearest) in visits.iter().zip(nearest) {
             let is_left = &mut is_left[visit.query as usize * groups.count()..][..groups.count()];
-            near.iter().skip(1).for_each(|group| is_left[*group as usize] = true);
-            nearest.extend(near.first().map(|group| (*group, *visit)));
+            nearest.iter().skip(1).for_each(|group| is_left[*group as usize] = true);
+            firsts.extend(nearest.first().map(|group| (*group, *visit)));
         }
-        nearest.sort_unstable_by_key(|(group, visit)| (*group, visit.query));
-        for same in nearest.chunk_by(|a, b| a.0 == b.0) {
+        firsts.sort_unstable_by_key(|(group, visit)| (*group, visit.query));
+        for same in firsts.chunk_by(|a, b| a.0 == b.0) {
             let visits: Vec<Visit> = same.iter().map(|(_, visit)| *visit).collect();
-            self.meet_group(groups, same[0].0, centroids, &visits, bests)?;
+            let lists = groups.lists(same[0].0)?;
+            self.stats.distance_computations += (lists.len() * visits.len()) as u64;
+            let some = (centroids.rows(), lists);
+            self.scanner.meet_many(some, self.queries, &visits, bests, self.probes, |_, _| true);
         }
         let mut group_of = vec![0; centroids.len()];
         for group in 0..groups.count() as u32 {
@@ -102,22 +104,6 @@ impl Ranking<'_, '_> {
             is_left[visit.query as usize * groups.count() + group_of[list as usize]]
         };
         self.meet(centroids, visits, bests, self.probes, is_left);
-        Ok(())
-    }
-
-    /// Lets queries meet the centroids of group `group`.
-    fn meet_group(
-        &mut self,
-        groups: &Groups<'_>,
-        group: u32,
-        centroids: &List<'_>,
-        visits: &[Visit],
-        bests: &mut [Best],
-    ) -> Result<(), IndexError> {
-        let lists = groups.lists(group)?;
-        self.stats.distance_computations += (lists.len() * visits.len()) as u64;
-        let some = (centroids.rows(), lists);
-        self.scanner.meet_many(some, self.queries, visits, bests, self.probes, |_, _| true);
         Ok(())
     }
 

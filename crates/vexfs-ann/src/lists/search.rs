@@ -138,6 +138,19 @@ struct Candidates {
     estimates: Vec<f64>,
 }
 
+impl Candidates {
+    /// How many have no codes, and how many are offered whatever the estimates of the others are.
+    fn firsts(&self, k: usize) -> (usize, usize) {
+        let first = self.estimates.iter().take_while(|estimate| **estimate == f64::NEG_INFINITY).count();
+        (first, self.rows.len().min(first + k.max(SOME_ROWS)))
+    }
+
+    /// Those and some more, which are nearly always wanted too.
+    fn likely(&self, k: usize) -> &[u64] {
+        &self.rows[..self.rows.len().min(self.firsts(k).1 + SOME_ROWS)]
+    }
+}
+
 /// A list that is to be met by a query.
 #[derive(Clone, Copy)]
 struct Pair {
@@ -269,12 +282,10 @@ impl Part<'_, '_> {
     fn decide(&mut self, start: usize, giants: &[u32], tops: &mut [TopK]) -> Result<(), IndexError> {
         let (mut candidates, mut next) = (Candidates::default(), Candidates::default());
         let mut wide = Vec::new();
+        self.take(0, giants, &mut next)?;
         for (query, top) in tops.iter_mut().enumerate() {
             if (self.search.interrupted)() {
                 return Err(IndexError::Interrupted);
-            }
-            if query == 0 {
-                self.take(query, giants, &mut next)?;
             }
             std::mem::swap(&mut candidates, &mut next);
             // Memory brings the first rows of the next query while those of this one are compared.
@@ -308,7 +319,7 @@ impl Part<'_, '_> {
             estimates.push(f64::from(estimate));
             rows.push(self.index.row(number)?);
         }
-        prefetch_rows(self.search.rows, &rows[..rows.len().min(self.search.k.max(SOME_ROWS) + SOME_ROWS)]);
+        prefetch_rows(self.search.rows, candidates.likely(self.search.k));
         Ok(())
     }
 
@@ -316,18 +327,19 @@ impl Part<'_, '_> {
     fn offer(
         &self,
         (start, query): (usize, usize),
-        Candidates { rows, estimates }: &Candidates,
+        candidates: &Candidates,
         top: &mut TopK,
         wide: &mut Vec<f32>,
     ) -> Result<usize, IndexError> {
         let (queries, source) = ((self.search.queries, start + query), self.search.rows);
         let unit = self.queries.unit(query);
+        let Candidates { rows, estimates } = candidates;
         let (mut offered, mut slack) = (0, 0.0);
         if let Stop::Deviations(width) = self.stop {
-            let first = estimates.iter().take_while(|estimate| **estimate == f64::NEG_INFINITY).count();
-            offered = rows.len().min(first + self.search.k.max(SOME_ROWS));
-            // Those behind are nearly always wanted too: a device reads them at the same time.
-            source.expect(&rows[..rows.len().min(offered + SOME_ROWS)]);
+            let first;
+            (first, offered) = candidates.firsts(self.search.k);
+            // A device reads them at the same time.
+            source.expect(candidates.likely(self.search.k));
             let mut nearest = TopK::new(offered);
             offer_rows(queries, source, &rows[..offered], &mut nearest, wide)?;
             let nearest = nearest.into_sorted();

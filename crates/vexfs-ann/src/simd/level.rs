@@ -169,10 +169,10 @@ impl Level {
         }
     }
 
-    /// Codes that a panel compares with each of its queries in the time in which a [`ScanOne`](super::scan::ScanOne) compares one.
+    /// How many codes a panel compares with each of its queries in the time in which a [`ScanOne`](super::scan::ScanOne) compares one.
     ///
-    /// Measured for AVX2 on Zen 3, where 3.6 take as long. The others by their instructions: a VPDPBUSD of 512 bits multiplies four
-    /// times as many pairs as two VPMADDUBSW and VPADDW of 256, and the 16 cycles of a TDPBUSD do what it does in 256.
+    /// Measured for AVX2 on Zen 3: 3.6. The others are estimated, with `ScanOne` of AVX2: a VPDPBUSD of 512 bits multiplies 64 pairs, a
+    /// VPMADDUBSW with its VPADDW 32, and a TDPBUSD in 16 cycles as many as 256 VPDPBUSD; the panel also judges what it multiplied.
     pub(crate) fn panel_gain(self) -> usize {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
