@@ -9,6 +9,9 @@ from rival import K
 # Where plots begin.
 FROM_RECALL = 0.8
 
+# What the index of an image is called: its kind alone would be no name of one that has parameters.
+INDEX = "index"
+
 
 class Tools:
     """The tools in a folder, under the names that cargo gives them."""
@@ -38,7 +41,7 @@ class Tools:
     def image(self, files, kind, rows, path, threads):
         """An image with an index of the rows, or only the rows; bytes it takes."""
         self.make(rows, path, ["-D", str(rows.shape[1])])
-        fill = [self.path("vexfs-import"), "-q", "-d", path, *(["--index", kind] if kind else []), files.train]
+        fill = [self.path("vexfs-import"), "-q", "-d", path, *(["--index", f"{kind},name={INDEX}"] if kind else []), files.train]
         if run(fill, threads) is None:
             raise SystemExit("no image could be filled")
         return os.stat(path).st_blocks * 512
@@ -58,8 +61,8 @@ class Tools:
         return [self.path("vexfs-tune"), "-q", "-d", image, "--memory", str(memory), "--index", "add", f"{kind},name={name}"]
 
     def query(self, image, kind, query):
-        """The command that answers one query."""
-        return [*self.ask(image, kind), query]
+        """The command that answers one query over an image with an index, or with only rows."""
+        return [*self.ask(image, kind and INDEX), query]
 
     def ask(self, image, index):
         """The command that answers queries through an index, or by comparing every row."""
