@@ -310,6 +310,21 @@ fn a_window_off_the_page_is_read_instead_of_mapped() {
 }
 
 #[test]
+fn the_longest_run_begins_large_pages_where_the_file_does() {
+    const LARGE_PAGE: usize = 2 << 20;
+    let (_folder, path) = image(4096);
+    File::options().write(true).open(&path).expect("open").set_len(32 << 20).expect("length");
+    let device = read_only(&path);
+    for offset in [0, 4096, 5 * 4096, 3 << 20] {
+        let runs = [Run { offset: 12 << 20, len: 3 * 4096 }, Run { offset, len: 5 << 20 }];
+        let mapping = device.map(&runs).expect("map");
+        let longest = mapping.as_ptr().addr() + 3 * 4096;
+        assert_eq!(longest % LARGE_PAGE, offset as usize % LARGE_PAGE, "offset {offset}");
+        assert_eq!(mapping.len(), (5 << 20) + 3 * 4096);
+    }
+}
+
+#[test]
 fn more_runs_than_the_system_maps_are_read() {
     let (_folder, path) = image(12288);
     let device = read_only(&path);

@@ -14,7 +14,7 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonym
 use nix::sys::utsname::uname;
 use nix::unistd::{SysconfVar, geteuid, sysconf};
 
-use super::Segments;
+use super::segments::{Segment, Segments};
 use super::unreadable::{Unreadable, cut_off};
 use crate::lock::LockedFile;
 use crate::sigbus::{self, Registration};
@@ -40,6 +40,9 @@ fn populating_ends() -> bool {
     })
 }
 
+/// Bytes that the processor can map as one page, where pages have 4 KiB.
+const LARGE_PAGE: usize = 2 << 20;
+
 /// A reserved range of addresses, filled with read-only mappings of a file.
 #[derive(Debug)]
 pub(super) struct Region {
@@ -49,8 +52,10 @@ pub(super) struct Region {
     address: NonNull<c_void>,
     /// Bytes that belong to runs; the rest of the last page does not.
     len: usize,
-    /// Bytes of address space, a multiple of the page.
-    reserved: NonZeroUsize,
+    /// Where the address space begins that was reserved.
+    reserved: NonNull<c_void>,
+    /// Its bytes, a multiple of the page.
+    reserved_len: NonZeroUsize,
     file: Arc<LockedFile>,
     base: u64,
     segments: Arc<Segments>,
@@ -74,22 +79,31 @@ impl Region {
         len: usize,
     ) -> Result<Self, Errno> {
         let page = page_size();
-        let reserved = NonZeroUsize::new(len.next_multiple_of(page)).ok_or(Errno::EINVAL)?;
+        let offset = |segment: &Segment| base + segment.run.offset;
+        let longest = segments.list.iter().max_by_key(|segment| segment.run.len).ok_or(Errno::EINVAL)?;
+        let alignment = if len < LARGE_PAGE { page } else { LARGE_PAGE };
+        let reserved_len = len.next_multiple_of(page) + alignment - page;
+        let reserved_len = NonZeroUsize::new(reserved_len).ok_or(Errno::EINVAL)?;
         // SAFETY: the kernel picks an unused range of addresses, so no memory of this process changes.
-        let address = unsafe {
+        let reserved = unsafe {
             mmap_anonymous(
                 None,
-                reserved,
+                reserved_len,
                 ProtFlags::PROT_NONE,
                 MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
             )
         }?;
+        // Large pages of the page cache are mapped whole only where addresses and offsets in the file begin them at the same bytes.
+        let shift =
+            (offset(longest) as usize).wrapping_sub(reserved.addr().get() + longest.start) % alignment;
+        let address = reserved.map_addr(|address| address.saturating_add(shift));
         // From here on, a failure drops the region and with it the reservation.
         let mut region = Self {
             registration: None,
             address,
             len,
             reserved,
+            reserved_len,
             file: Arc::clone(file),
             base,
             segments: Arc::clone(segments),
@@ -102,10 +116,10 @@ impl Region {
         for segment in &segments.list {
             let size = NonZeroUsize::new((segment.run.len as usize).next_multiple_of(page));
             let target = NonZeroUsize::new(address.as_ptr().addr() + segment.start);
-            let offset = libc::off_t::try_from(base + segment.run.offset).map_err(|_| Errno::EOVERFLOW)?;
+            let offset = libc::off_t::try_from(offset(segment)).map_err(|_| Errno::EOVERFLOW)?;
             // SAFETY: segments lie side by side, each a whole number of pages but for the last, whose last page is inside the
-            // reservation because that was rounded up; so MAP_FIXED replaces only pages of the fresh reservation, which
-            // nobody refers to yet. The mapping is read-only.
+            // reservation: that was rounded up, and is longer by `alignment` less a page, which `shift` is at most. So MAP_FIXED
+            // replaces only pages of the fresh reservation, which nobody refers to yet. The mapping is read-only.
             unsafe {
                 mmap(
                     target,
@@ -217,7 +231,7 @@ impl Drop for Region {
     fn drop(&mut self) {
         self.registration = None;
         // SAFETY: the range was reserved by `new`, belongs to this value alone, and nothing borrows it any more.
-        let unmapped = unsafe { munmap(self.address, self.reserved.get()) };
+        let unmapped = unsafe { munmap(self.reserved, self.reserved_len.get()) };
         debug_assert_eq!(unmapped, Ok(()), "unmapping a reserved range cannot fail");
     }
 }
