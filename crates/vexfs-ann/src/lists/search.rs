@@ -336,8 +336,8 @@ impl Part<'_, '_> {
         let Candidates { rows, estimates } = candidates;
         let (mut offered, mut slack) = (0, 0.0);
         if let Stop::Deviations(width) = self.stop {
-            let first;
-            (first, offered) = candidates.firsts(self.search.k);
+            let (first, some) = candidates.firsts(self.search.k);
+            offered = some;
             // A device reads them at the same time.
             source.expect(candidates.likely(self.search.k));
             let mut nearest = TopK::new(offered);
