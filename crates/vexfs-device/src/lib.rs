@@ -56,7 +56,7 @@ pub use discover::block_devices;
 pub use error::{DeviceError, IoOp, ReadOnlyCause};
 pub use fault::FaultDevice;
 pub use file::FileDevice;
-pub use map::Mapping;
+pub use map::{LARGE_PAGE, Mapping};
 pub use mem::{DISCARDED, MemDevice};
 pub use open::{FileKind, OpenMode, OpenOptions};
 pub use record::{Op, RecordDevice};

@@ -18,6 +18,7 @@ use crate::buffer::AlignedBuf;
 use crate::lock::LockedFile;
 use crate::{Device, DeviceError, IoOp, Run};
 
+pub use region::LARGE_PAGE;
 use region::{Region, page_size};
 pub(crate) use segments::Segments;
 use segments::lay_out;

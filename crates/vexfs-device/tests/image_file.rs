@@ -9,8 +9,8 @@ use std::path::Path;
 use common::{busy, image, numbered, skip};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use vexfs_device::{
-    BusyReason, Device, DeviceError, FileDevice, FileKind, IoOp, MAPPING_ALIGN, Mapping, OpenOptions,
-    ReadOnlyCause, Run, busy_reason,
+    BusyReason, Device, DeviceError, FileDevice, FileKind, IoOp, LARGE_PAGE, MAPPING_ALIGN, Mapping,
+    OpenOptions, ReadOnlyCause, Run, busy_reason,
 };
 
 fn read_only(path: &Path) -> FileDevice {
@@ -311,7 +311,6 @@ fn a_window_off_the_page_is_read_instead_of_mapped() {
 
 #[test]
 fn the_longest_run_begins_large_pages_where_the_file_does() {
-    const LARGE_PAGE: usize = 2 << 20;
     let (_folder, path) = image(4096);
     File::options().write(true).open(&path).expect("open").set_len(32 << 20).expect("length");
     let device = read_only(&path);

@@ -1,16 +1,18 @@
 //! Allocation of blocks and inodes from the group bitmaps, inside a transaction.
 //!
 //! Large files get few extents: a request is met by the first run that holds all of it, else by the largest runs there
-//! are. The vector zone serves collections only; everything else stays out of it. What a transaction frees is free when it
-//! has committed, not before: until then the old state refers to it.
+//! are. Long runs of streams begin large pages of memory where the stream does, so that its mapping is made of such. The
+//! vector zone serves collections only; everything else stays out of it. What a transaction frees is free when it has
+//! committed, not before: until then the old state refers to it.
 
+use vexfs_device::LARGE_PAGE;
 use vexfs_format::bitmap;
 use vexfs_format::error::{At, Corrupt, Damage, Structure};
 use vexfs_format::geometry::BlockRun;
 use vexfs_format::group_desc::{
     BLOCK_BITMAP_UNINIT, GroupDesc, INODE_BITMAP_UNINIT, block_bitmap_checksum, inode_bitmap_checksum,
 };
-use vexfs_format::{BlockNo, GroupNo, InodeNo};
+use vexfs_format::{BlockNo, GroupNo, InodeNo, LogicalBlock};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
@@ -57,6 +59,19 @@ impl Transaction<'_> {
     /// # Errors
     /// [`FsError::NoSpace`] with nothing allocated; device errors and damage of bitmaps and descriptors.
     pub fn allocate(&mut self, want: u64, purpose: BlockUse) -> Result<Vec<BlockRun>> {
+        self.allocate_from(LogicalBlock(0), want, purpose)
+    }
+
+    /// As [`Self::allocate`], for the blocks of a file from `logical` on.
+    ///
+    /// # Errors
+    /// As [`Self::allocate`].
+    pub(crate) fn allocate_from(
+        &mut self,
+        logical: LogicalBlock,
+        want: u64,
+        purpose: BlockUse,
+    ) -> Result<Vec<BlockRun>> {
         if want == 0 {
             return Ok(Vec::new());
         }
@@ -67,7 +82,7 @@ impl Transaction<'_> {
         let mut chosen = Vec::new();
         let mut left = want;
         if purpose == BlockUse::Vectors && zone.len > 0 {
-            chosen = self.find_runs(&[zone], left)?;
+            chosen = self.find_runs(&[zone], logical, left, purpose)?;
             left -= chosen.iter().map(|r| r.len).sum::<u64>();
         }
         if left > 0 {
@@ -78,7 +93,8 @@ impl Transaction<'_> {
                 0 => rotate(&[before], self.goal),
                 _ => rotate(&[before, after], self.goal),
             };
-            let found = self.find_runs(&windows, left)?;
+            let logical = LogicalBlock(logical.get() + want - left);
+            let found = self.find_runs(&windows, logical, left, purpose)?;
             let got = found.iter().map(|r| r.len).sum::<u64>();
             if got < left {
                 return Err(FsError::NoSpace { needed: want, free: want - left + got });
@@ -107,7 +123,7 @@ impl Transaction<'_> {
         let zone = vec![zone; usize::from(purpose == BlockUse::Vectors && zone.len > 0)];
         if want > 0 && want <= self.available_blocks() {
             for windows in [zone, outside] {
-                let found = self.find_runs(&windows, want)?;
+                let found = self.find_runs(&windows, LogicalBlock(0), want, purpose)?;
                 if let [run] = found[..]
                     && run.len == want
                 {
@@ -395,10 +411,21 @@ impl Transaction<'_> {
 
     /// Free runs within `windows` that together hold at most `want` blocks, in order of their place.
     ///
-    /// The first run with room for all of it is taken; else the largest runs, so that there are as few as possible.
-    fn find_runs(&mut self, windows: &[BlockRun], want: u64) -> Result<Vec<BlockRun>> {
+    /// The first run with room for all of it is taken; else the largest runs, so that there are as few as possible. What is
+    /// skipped of a run, for the blocks of a stream from `logical` on to begin large pages where the stream does, is less than half
+    /// of what is taken, and stays free for what is small.
+    fn find_runs(
+        &mut self,
+        windows: &[BlockRun],
+        logical: LogicalBlock,
+        want: u64,
+        purpose: BlockUse,
+    ) -> Result<Vec<BlockRun>> {
+        let large_page = LARGE_PAGE as u64 / u64::from(self.geometry.block_size);
+        let is_mapped = purpose == BlockUse::Vectors && want >= 2 * large_page;
+        let alignment = if is_mapped { large_page } else { 1 };
         let mut free: Vec<BlockRun> = Vec::new();
-        for window in windows {
+        'windows: for window in windows {
             let mut open: Option<BlockRun> = None;
             let per_group = self.geometry.blocks_per_group();
             let mut at = window.start;
@@ -425,13 +452,22 @@ impl Transaction<'_> {
                         Some(last) if last.end() == run.start => last.len += run.len,
                         _ => free.extend(open.replace(run)),
                     }
-                    if let Some(run) = open.filter(|r| r.len >= want) {
-                        return Ok(vec![BlockRun { start: run.start, len: want }]);
+                    if free.last().is_some_and(|run| run.len >= want) {
+                        break 'windows;
+                    }
+                    if let Some(run) = open {
+                        let skipped = logical.get().wrapping_sub(run.start) % alignment;
+                        if run.len >= skipped + want {
+                            return Ok(vec![BlockRun { start: run.start + skipped, len: want }]);
+                        }
                     }
                 }
                 at = end;
             }
             free.extend(open);
+            if free.last().is_some_and(|run| run.len >= want) {
+                break 'windows;
+            }
         }
         free.sort_unstable_by_key(|r| (std::cmp::Reverse(r.len), r.start));
         let mut left = want;

@@ -105,7 +105,8 @@ impl FileWriter {
         let blocks = (self.tail.len() as u64 + bytes).div_ceil(block_size);
         let have: u64 = self.space.iter().map(|r| r.len).sum();
         if blocks > have {
-            self.space.extend(txn.allocate(blocks - have, self.purpose)?);
+            let logical = LogicalBlock(self.next_block + have);
+            self.space.extend(txn.allocate_from(logical, blocks - have, self.purpose)?);
         }
         self.sums.reserve(txn, blocks, self.purpose)
     }
@@ -200,7 +201,8 @@ impl FileWriter {
     /// Allocates at least `blocks`; more as the file grows, so that a file of unknown length gets few extents.
     fn extend_space(&mut self, txn: &mut Transaction<'_>, blocks: u64) -> Result<()> {
         let ahead = self.next_block.min(MAX_AHEAD_BYTES / txn.block_size() as u64);
-        self.space.extend(allocate_ahead(txn, blocks, ahead, self.purpose)?);
+        let blocks = blocks.max(within_plenty(txn, ahead));
+        self.space.extend(txn.allocate_from(LogicalBlock(self.next_block), blocks, self.purpose)?);
         Ok(())
     }
 }
@@ -273,7 +275,8 @@ impl SumsWriter {
     ) -> Result<()> {
         if self.space.is_empty() {
             // As many as were written so far, within reason: the blocks of one file then lie together.
-            self.space.extend(allocate_ahead(txn, 1, self.index.min(64), purpose)?);
+            let blocks = within_plenty(txn, self.index.min(64)).max(1);
+            self.space.extend(txn.allocate(blocks, purpose)?);
         }
         let Some(run) = self.space.front_mut() else { return Ok(()) };
         let place = BlockNo(run.start);
@@ -314,18 +317,12 @@ impl SumsWriter {
     }
 }
 
-/// Allocates `blocks`, or `ahead` where that is more and the volume has plenty.
+/// The blocks that may be allocated `ahead` of what is written, where the volume has plenty.
 ///
 /// What is held ahead is not there for the checksum blocks and the other files of the transaction, so it is a small share of
 /// what is free outside the vector zone: a volume can be filled to its last blocks.
-fn allocate_ahead(
-    txn: &mut Transaction<'_>,
-    blocks: u64,
-    ahead: u64,
-    purpose: BlockUse,
-) -> Result<Vec<BlockRun>> {
-    let plenty = txn.available_blocks().saturating_sub(txn.geometry.zone.len) / AHEAD_SHARE;
-    txn.allocate(blocks.max(ahead.min(plenty)), purpose)
+fn within_plenty(txn: &Transaction<'_>, ahead: u64) -> u64 {
+    ahead.min(txn.available_blocks().saturating_sub(txn.geometry.zone.len) / AHEAD_SHARE)
 }
 
 /// Unmaps logical blocks and frees what was behind them when the transaction commits.

@@ -8,6 +8,7 @@ use vexfs_ann::calibrate::{self, Calibration, DEFAULT_QUERIES, Sample};
 use vexfs_ann::index::image::MAX_ROWS;
 use vexfs_ann::index::{self, Build, Index, IndexError, IndexSpec, Progress, Search, SearchStats};
 use vexfs_ann::{DType, Metric, TopK};
+use vexfs_device::LARGE_PAGE;
 use vexfs_format::InodeNo;
 use vexfs_format::codes::InodeKind;
 use vexfs_format::inode::Inode;
@@ -26,8 +27,8 @@ use crate::txn::transaction::Transaction;
 use crate::view::FileView;
 use crate::volume::Volume;
 
-/// Bytes of an image that are gathered before they are written: long writes, few calls.
-const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes of an image that are gathered before they are written: the page cache makes large pages of writes that fill some.
+const BUFFER_BYTES: usize = 2 * LARGE_PAGE;
 
 /// Most parts that one build may make: each is searched for itself, so that an index of thousands would be slower than none.
 const MAX_PARTS: u64 = 256;
