@@ -8,6 +8,9 @@ const IN_ORDER: usize = 8;
 /// Estimates for each one that is kept, more than which are cut before they are offered.
 const MANY: usize = 2;
 
+/// Most estimates that room is made for before they are offered.
+const ROOM: usize = 256;
+
 /// Halvings after which a cut is taken as it is.
 const MOST_HALVINGS: usize = 12;
 
@@ -24,7 +27,14 @@ pub(crate) struct Best {
 impl Best {
     /// Keeps `keep`, at least one.
     pub(crate) fn new(keep: usize) -> Self {
-        Self { keep: keep.max(1), keys: Vec::new(), limit: f32::INFINITY }
+        let keep = keep.max(1);
+        let keys = Vec::with_capacity(Self::most(keep).min(ROOM));
+        Self { keep, keys, limit: f32::INFINITY }
+    }
+
+    /// Estimates that are held for a while if `keep` are kept.
+    fn most(keep: usize) -> usize {
+        if keep <= IN_ORDER { keep } else { keep.saturating_add(keep.max(32)) }
     }
 
     /// Estimates above this need not be offered.
@@ -44,7 +54,7 @@ impl Best {
             return self.insert(key);
         }
         self.keys.push(key);
-        if self.keys.len() >= self.keep.saturating_add(self.keep.max(32)) {
+        if self.keys.len() >= Self::most(self.keep) {
             self.tighten();
         }
     }
@@ -102,7 +112,7 @@ impl Best {
     }
 
     /// The rows and their estimates, smallest first.
-    pub(crate) fn sorted(&mut self) -> impl Iterator<Item = (u32, f32)> + '_ {
+    pub(crate) fn sorted(&mut self) -> impl ExactSizeIterator<Item = (u32, f32)> + '_ {
         self.tighten();
         self.keys.sort_unstable();
         self.keys.iter().map(|key| (*key as u32, number((key >> 32) as u32)))

@@ -3,6 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+/// Neighbours that room is made for before they are offered.
+const ROOM: usize = 16;
+
 /// One found row and its distance from the query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Neighbor {
@@ -30,7 +33,7 @@ impl PartialOrd for Neighbor {
 /// The `k` nearest rows offered so far, in whatever order they are offered; none that is farther than a radius.
 ///
 /// # Memory
-/// Grows with what is offered, never with `k` alone.
+/// Grows with what is offered; room for a few is there before.
 #[derive(Debug, Clone)]
 pub struct TopK {
     k: usize,
@@ -48,7 +51,7 @@ impl TopK {
 
     /// Selects `k` rows whose distance is at most `radius`; with `usize::MAX` for `k` all of them.
     pub fn within(k: usize, radius: f64) -> Self {
-        Self { k, radius, heap: BinaryHeap::new() }
+        Self { k, radius, heap: BinaryHeap::with_capacity(k.min(ROOM)) }
     }
 
     /// How many rows are selected at most.

@@ -31,6 +31,9 @@ const GROWTH: usize = 4;
 /// Rows of product quantisation that are looked at before the limit is taken anew: a multiple of [`ROWS`].
 const SOME_ROWS: usize = 16 * ROWS;
 
+/// Rows of a scan that room is made for before they are found.
+const ROOM: usize = 256;
+
 /// A query that is to meet a list.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Visit {
@@ -51,11 +54,14 @@ pub(super) struct Scanner {
 
 impl Scanner {
     pub(super) fn new() -> Self {
+        let mut found: [Vec<Found>; PANEL] = Default::default();
+        // All that a query needs that is alone.
+        found[0].reserve(ROOM);
         Self {
             level: Level::best(),
             panel: Panel::empty(),
             panels: PanelScan::default(),
-            found: Default::default(),
+            found,
             unpacked: Vec::new(),
         }
     }

@@ -165,7 +165,7 @@ impl Part<'_, '_> {
     fn probe(&mut self, nprobe: usize, start: usize, tops: &mut [TopK]) -> Result<(), IndexError> {
         let nlist = self.index.params.nlist;
         let ordinary = (0..self.queries.len()).filter(|query| !self.queries.is_giant(*query));
-        let walk = |query| Walk { query: query as u32, met: Vec::new(), rows: 0, wanted: 0 };
+        let walk = |query| Walk { query: query as u32, met: Vec::with_capacity(nprobe), rows: 0, wanted: 0 };
         let mut walks: Vec<Walk> = ordinary.map(walk).collect();
         let mut probes = nprobe;
         loop {
@@ -214,7 +214,8 @@ impl Part<'_, '_> {
         let (scanner, stats) = (&mut self.scanner, &mut *self.stats);
         let mut bests =
             Ranking { index: self.index, queries: &self.queries, scanner, stats, probes }.of(&visits)?;
-        let (mut nearest, mut others) = (Vec::new(), Vec::with_capacity(walks.len() * probes));
+        let (mut nearest, mut others) =
+            (Vec::with_capacity(walks.len()), Vec::with_capacity(walks.len() * (probes - 1)));
         for (index, walk) in walks.iter_mut().enumerate() {
             let met = walk.met.len();
             for (rank, (list, base)) in bests[walk.query as usize].sorted().enumerate() {
@@ -315,7 +316,10 @@ impl Part<'_, '_> {
             }
         }
         estimates.resize(rows.len(), f64::NEG_INFINITY);
-        for (number, estimate) in self.bests[query].sorted() {
+        let found = self.bests[query].sorted();
+        rows.reserve(found.len());
+        estimates.reserve(found.len());
+        for (number, estimate) in found {
             estimates.push(f64::from(estimate));
             rows.push(self.index.row(number)?);
         }

@@ -18,7 +18,8 @@ const PAGE_BYTES: usize = 4096;
 /// whoever has asked some hundred times will ask again.
 const WINDOWS_AFTER: u64 = 256;
 
-/// One page in so many is looked for, while all that were looked for were found: a look is a call into the system.
+/// One page in so many is looked for, while all that were looked for were found: a look is a call into the system. The last of so
+/// many, since what every search asks for begins on round pages, and is in memory.
 const LOOKED_FOR: usize = 64;
 
 /// How often what is asked for has to be found before memory counts as large enough again, once something was gone.
@@ -78,7 +79,7 @@ impl Presence {
     /// of the ranges that this is asked of tell, and each while it is so.
     pub(super) fn is_scarce(&self, data: &Mapping, bytes: Range<usize>) -> bool {
         let left = self.scarce.load(Ordering::Relaxed);
-        if bytes.is_empty() || left == 0 && !(bytes.start / PAGE_BYTES).is_multiple_of(LOOKED_FOR) {
+        if bytes.is_empty() || left == 0 && !(bytes.start / PAGE_BYTES + 1).is_multiple_of(LOOKED_FOR) {
             return false;
         }
         let is_absent = data.is_absent(bytes.end - 1..bytes.end);
@@ -148,12 +149,12 @@ mod tests {
         let data = device.map(&[Run { offset: 0, len: LEN }]).expect("a mapping");
         let presence = Presence::new(LEN);
         let is_scarce = |page: usize| presence.is_scarce(&data, page * PAGE_BYTES..(page + 1) * PAGE_BYTES);
-        assert!((1..LOOKED_FOR).all(|page| !is_scarce(page)), "these are not looked for");
+        assert!((0..LOOKED_FOR - 1).all(|page| !is_scarce(page)), "these are not looked for");
         assert!(!presence.is_scarce(&data, 0..0));
-        assert!(is_scarce(LOOKED_FOR));
+        assert!(is_scarce(LOOKED_FOR - 1));
         assert!(is_scarce(1), "and then each tells");
         data.populate(0..LEN as usize).expect("populate");
         assert_eq!((0..1000).filter(|_| is_scarce(1)).count(), SCARCE_FOR as usize - 1);
-        assert!(!is_scarce(LOOKED_FOR));
+        assert!(!is_scarce(LOOKED_FOR - 1));
     }
 }
