@@ -113,8 +113,7 @@ impl Indexed<'_> {
     /// What the index finds, the queries shared out among threads.
     fn through_index(&self, threads: usize) -> Result<Option<(Vec<TopK>, SearchStats)>, IndexError> {
         let count = self.queries.len();
-        let mut tops: Vec<TopK> =
-            (0..count).map(|_| TopK::within(self.limit.k, self.limit.radius)).collect();
+        let mut tops: Vec<TopK> = (0..count).map(|_| TopK::within(self.limit.k, self.limit.radius)).collect();
         let share = count.div_ceil(threads.max(1)).max(1);
         let pieces = Mutex::new(tops.chunks_mut(share).zip((0..count).step_by(share)));
         let next = || pieces.lock().unwrap_or_else(PoisonError::into_inner).next();
