@@ -62,7 +62,7 @@ impl Transaction<'_> {
         self.allocate_from(LogicalBlock(0), want, purpose)
     }
 
-    /// As [`Self::allocate`], for the blocks of a file from `logical` on.
+    /// As [`Self::allocate`], for the blocks of a file from `logical` on; those of a stream begin large pages where it does.
     ///
     /// # Errors
     /// As [`Self::allocate`].
