@@ -115,9 +115,14 @@ fn what_tells_nothing_is_not_measured() {
         efforts.map(|effort| Effort { effort, rerank: 0 }).to_vec()
     };
     let calibration = measure(&sample(&rows, Metric::L2, None), &efforts, &lottery).unwrap();
-    let measured = calibration.curves[2].points.iter().map(|point| point.effort.effort);
-    // Not 400, because 600 is little too; not 991, because 990 and 992 give nearly the same; nothing behind what finds everything.
-    assert_eq!(measured.collect::<Vec<_>>(), [300, 600, 700, 900, 945, 990, 992, 996, 1000]);
+    let measured = |curve: usize| -> Vec<u32> {
+        calibration.curves[curve].points.iter().map(|point| point.effort.effort).collect()
+    };
+    // Not 400, because 600 is little too; nothing behind what finds nearly everything.
+    assert_eq!(measured(0), [300, 600, 700, 900, 945, 990]);
+    // Nor what is little for a smaller k; not 991, because 990 and 992 give nearly the same; nothing behind what finds everything.
+    assert_eq!(measured(1), [300, 900, 945, 990, 992, 996, 1000]);
+    assert_eq!(measured(2), [300, 900, 945, 990, 992, 996, 1000]);
 }
 
 #[test]
