@@ -82,7 +82,8 @@ def ratio(result, threads):
 def cells(of, workload):
     """The cells of one name: its results, one of each round."""
     threads = workload["threads"]
-    row = [median([one["build"] for one in of], "{:.1f}"), median([workload["rows"] / one["durable"] for one in of])]
+    calibration = median([one.get("calibration") or None for one in of], " ({:.1f})").strip("–")
+    row = [median([one["build"] for one in of], "{:.1f}") + calibration, median([workload["rows"] / one["durable"] for one in of])]
     row.append(median([one["bytes"] / workload["bytes"] for one in of], "{:.2f}"))
     for count in thread_counts(threads):
         row += [median([best(one, "batch", recall, count) for one in of]) for recall in RECALLS]
@@ -97,7 +98,7 @@ def cells(of, workload):
 def table(kept):
     """The table of medians over the rounds."""
     workload, rounds = kept["workload"], kept["rounds"]
-    heads = ["build s", "durable rows/s", "bytes / rows'"]
+    heads = ["build s (of it calibration)", "durable rows/s", "bytes / rows'"]
     for count in thread_counts(workload["threads"]):
         heads += [f"batch, {count} thread{'s'[:count - 1]}, q/s ≥ {RECALLS[0]}", f"≥ {RECALLS[1]}"]
     heads += ["ratio"] if workload["threads"] > 1 else []

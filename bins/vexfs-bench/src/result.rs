@@ -54,6 +54,9 @@ pub(crate) struct Built {
     pub(crate) bytes: u64,
     /// With its calibration, until it was durable.
     pub(crate) seconds: f64,
+    /// Of this, the calibration; 0 in results of versions that did not say.
+    #[serde(default)]
+    pub(crate) calibration_seconds: f64,
     /// Most bytes of anonymous memory that the build took at a time; 0 if the system does not say.
     #[serde(default)]
     pub(crate) memory: u64,

@@ -119,14 +119,16 @@ fn store(
         let (built, most) = most_during(|| index::build(volume, &args.collection, request, &options));
         let built = explain(built, "the vectors are stored, the index is not built")?;
         let built = BuiltIndex::new(&built, begun.elapsed());
-        report.detail(format!(
-            "built {} in {:.2} s, {}",
-            built.spec,
-            built.seconds,
-            format_size(built.bytes)
-        ));
-        let (name, spec) = (built.name, built.spec);
-        indexes.push(Built { name, spec, bytes: built.bytes, seconds: built.seconds, memory: most, threads });
+        report.detail(format!("built {} in {}: {}", built.spec, built.time(), format_size(built.bytes)));
+        indexes.push(Built {
+            name: built.name,
+            spec: built.spec,
+            bytes: built.bytes,
+            seconds: built.seconds,
+            calibration_seconds: built.calibration_seconds,
+            memory: most,
+            threads,
+        });
     }
     Ok((imported, indexes))
 }

@@ -30,12 +30,12 @@ pub(crate) fn build(
     drop(progress);
     let built = BuiltIndex::new(&built, begun.elapsed());
     report.message(format!(
-        "built index {} ({}) over {} rows: {} in {:.2} s",
+        "built index {} ({}) over {} rows: {} in {}",
         built.name,
         built.spec,
         built.rows,
         format_size(built.bytes),
-        built.seconds,
+        built.time(),
     ));
     Ok(built)
 }

@@ -201,12 +201,12 @@ impl Worker<'_> {
             )
         } else {
             format!(
-                "{done} index {} ({}) over {} rows, in {parts}: {} in {:.2} s",
+                "{done} index {} ({}) over {} rows, in {parts}: {} in {}",
                 built.name,
                 built.spec,
                 built.rows,
                 format_size(built.bytes),
-                built.seconds
+                built.time()
             )
         });
         built

@@ -25,8 +25,10 @@ pub struct BuiltIndex {
     pub parts: usize,
     /// Bytes of their images.
     pub bytes: u64,
-    /// Time of the build, until it was durable.
+    /// Time of the build and its calibration, until it was durable.
     pub seconds: f64,
+    /// Of this, the calibration.
+    pub calibration_seconds: f64,
 }
 
 impl BuiltIndex {
@@ -40,6 +42,16 @@ impl BuiltIndex {
             parts: built.parts.len(),
             bytes: built.bytes(),
             seconds: time.as_secs_f64(),
+            calibration_seconds: built.calibrating.as_secs_f64(),
+        }
+    }
+
+    /// How long it took, for people.
+    pub fn time(&self) -> String {
+        if self.calibration_seconds > 0.0 {
+            format!("{:.2} s, {:.2} s of it calibration", self.seconds, self.calibration_seconds)
+        } else {
+            format!("{:.2} s", self.seconds)
         }
     }
 }

@@ -71,9 +71,8 @@ impl Centroids {
 impl Groups {
     fn new(values: &[f32], coded: &Coded, seed: u64) -> Self {
         let (dim, count) = (coded.dim(), coded.len().div_ceil(GROUP));
-        let Ok(centres) = train(values, dim, count, seed, &|_| Ok::<(), Infallible>(()));
-        let assigned = Centroids::new(&centres, dim, seed).assign(coded);
-        let (starts, all) = group(&assigned, count);
+        let Ok(trained) = train(values, dim, count, seed, &|_| Ok::<(), Infallible>(()));
+        let (starts, all) = group(&trained.assigned, count);
         let members: Vec<Vec<u32>> = starts.windows(2).map(|pair| all[pair[0]..pair[1]].to_vec()).collect();
         let firsts: Vec<usize> = (0..coded.len()).step_by(GROUP).collect();
         let around = firsts.into_par_iter().flat_map_iter(|first| {
@@ -82,7 +81,7 @@ impl Groups {
             around
         });
         Self {
-            centres: code(&centres, dim),
+            centres: code(&trained.centroids, dim),
             around: around.collect(),
             coded: members.iter().map(|members| coded.gather(members)).collect(),
             members,

@@ -38,15 +38,24 @@ const STREAM: u64 = u64::from_le_bytes(*b"k-means ");
 /// The assignment that a vector without any centroid gets.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Centroids of `vectors` by squared Euclidean distance.
+/// Centroids, and to which of them the vectors belong that they were trained with.
+pub(crate) struct Trained {
+    /// Count × dim.
+    pub(crate) centroids: Vec<f32>,
+    /// Nearly always the nearest, for each vector.
+    pub(crate) assigned: Vec<u32>,
+}
+
+/// Centroids of `vectors` by squared Euclidean distance, min(`count`, n) of them.
 ///
 /// # Shape
-/// `vectors`: n × `dim`, finite; result: min(`count`, n) × `dim`.
+/// `vectors`: n × `dim`, finite.
 ///
 /// `step` is told each round that is done, and whether it returns an error ends it.
 ///
 /// # Complexity
-/// n · min(count, 1024) · dim multiplications of bytes or so for the first round, and (64 n + count²) · dim for each of the others.
+/// n · min(count, 1024) · dim multiplications of bytes or so for the first round, and (64 n + count²) · dim for each of the others and at
+/// last.
 /// Memory: n · (dim + 48) bytes besides the vectors.
 ///
 /// # Determinism
@@ -61,25 +70,23 @@ pub(crate) fn train<E: Send>(
     count: usize,
     seed: u64,
     step: &(dyn Fn(u64) -> Result<(), E> + Sync),
-) -> Result<Vec<f32>, E> {
+) -> Result<Trained, E> {
     let rows = vectors.len() / dim;
     let mut random = Random::new(seed, STREAM);
     let picks = random.sample(rows as u64, count);
     let mut centroids: Vec<f32> =
         picks.iter().flat_map(|&pick| &vectors[pick as usize * dim..][..dim]).copied().collect();
     if rows <= count {
-        return Ok(centroids);
+        return Ok(Trained { centroids, assigned: (0..rows as u32).collect() });
     }
     let coded = code(vectors, dim);
     let mut assigned = Centroids::new(&centroids, dim, seed).assign(&coded);
-    for round in 0..ROUNDS {
-        if round > 0 {
-            reassign(&coded, &code(&centroids, dim), &mut assigned);
-        }
+    for round in 1..=ROUNDS {
         update(vectors, dim, &assigned, &mut centroids);
-        step(round as u64 + 1)?;
+        reassign(&coded, &code(&centroids, dim), &mut assigned);
+        step(round as u64)?;
     }
-    Ok(centroids)
+    Ok(Trained { centroids, assigned })
 }
 
 /// Assigns each of `vectors` to the nearest of the [`NEAR`] centroids about the one that it has.

@@ -63,7 +63,7 @@ fn candidates_near_the_last_centroid_train_as_well_as_all() {
         let assigned = nearest_of_all(&coded, &code(&by_all, DIM)).0;
         update(&vectors, DIM, &assigned, &mut by_all);
     }
-    let (spread, of_all) = (spread(&trained), spread(&by_all));
+    let (spread, of_all) = (spread(&trained.centroids), spread(&by_all));
     assert!(spread < 1.01 * of_all, "{spread} {of_all}");
 }
 
@@ -74,7 +74,11 @@ fn threads_change_nothing() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads");
         pool.install(|| {
             let Ok(trained) = train(&vectors, DIM, 1500, 7, &|_| Ok::<(), Infallible>(()));
-            (Centroids::new(&trained, DIM, 7).assign(&code(&vectors, DIM)), trained)
+            (
+                Centroids::new(&trained.centroids, DIM, 7).assign(&code(&vectors, DIM)),
+                trained.centroids,
+                trained.assigned,
+            )
         })
     };
     assert!(with(1) == with(3));

@@ -52,20 +52,20 @@ pub(super) struct Grouped {
 }
 
 impl Grouped {
-    /// Groups centroids, nlist × `dim`, and puts them in the order of groups.
-    pub(super) fn train(centroids: &mut Vec<f32>, dim: usize, seed: u64) -> Self {
+    /// Groups centroids, nlist × `dim`, and puts them in the order of groups; besides, what was the number of each before.
+    pub(super) fn train(centroids: &mut Vec<f32>, dim: usize, seed: u64) -> (Self, Vec<u32>) {
         let nlist = centroids.len() / dim;
         if nlist < FEWEST {
-            return Self { dim, centres: Vec::new(), starts: Vec::new() };
+            return (Self { dim, centres: Vec::new(), starts: Vec::new() }, (0..nlist as u32).collect());
         }
         let count = (GROUPS_PER_ROOT * (nlist as f64).sqrt()).round() as usize;
         let count = count.min(nlist / LEAST_SIZE);
-        let Ok(centres) = kmeans::train(centroids, dim, count, seed, &|_| Ok::<(), Infallible>(()));
-        let assigned = kmeans::Centroids::new(&centres, dim, seed).assign(&kmeans::code(centroids, dim));
-        let (starts, lists) = kmeans::group(&assigned, count);
+        let Ok(trained) = kmeans::train(centroids, dim, count, seed, &|_| Ok::<(), Infallible>(()));
+        let (starts, lists) = kmeans::group(&trained.assigned, count);
         *centroids =
             lists.iter().flat_map(|list| &centroids[*list as usize * dim..][..dim]).copied().collect();
-        Self { dim, centres, starts: starts.into_iter().map(|start| start as u32).collect() }
+        let starts = starts.into_iter().map(|start| start as u32).collect();
+        (Self { dim, centres: trained.centroids, starts }, lists)
     }
 
     /// Number of groups; 0 if all lists are one.

@@ -11,7 +11,7 @@ use super::layout::Shape;
 use super::params::{Codes, Wanted};
 use super::space::{self, Space, Turn};
 use crate::index::{Build, IndexError};
-use crate::kmeans::Centroids;
+use crate::kmeans::{Centroids, Trained};
 use crate::quant::hadamard::Rotation;
 use crate::quant::opq;
 use crate::quant::pq::{self, Codebooks};
@@ -29,6 +29,9 @@ const TYPICAL_ROWS: usize = 1000;
 
 /// Rows that one thread places and codes at a time.
 pub(super) const CHUNK: usize = 512;
+
+/// Elements of all rows that one thread adds up at a time.
+const COLUMNS: usize = 64;
 
 /// Of inner products: rows this many times longer than the typical one may be the answer to any query, and the centroid of a list
 /// that they share with others does not tell.
@@ -53,6 +56,9 @@ pub(super) struct Lists {
     /// nlist × dim, by group: as decoded, so that a reader computes with the same numbers.
     pub(super) centroids: Vec<f32>,
     near: Centroids,
+    /// Rows of the training set, ascending, whose list is known from training, and these lists. None of inner products: all rows are
+    /// looked at then, for their length.
+    known: (Vec<u32>, Vec<u32>),
     /// The section of the centroids.
     pub(super) stored: Vec<u8>,
     /// That of the centres of groups.
@@ -102,16 +108,7 @@ impl Lists {
         sizes.sort_by(f32::total_cmp);
         space.exponent = Space::exponent(build.metric, sizes.get(sizes.len() / 2).copied().unwrap_or(0.0));
 
-        let chunks: Vec<Placed> =
-            picks.par_chunks(CHUNK).map(|rows| place(build, &space, rows)).collect::<Result<_, _>>()?;
-        let mut vectors = Vec::with_capacity(picks.len() * dim);
-        for chunk in chunks {
-            for (value, place) in chunk.values.chunks_exact(dim).zip(&chunk.places) {
-                if *place != space::Place::Giant {
-                    vectors.extend_from_slice(value);
-                }
-            }
-        }
+        let (mut members, mut vectors) = place_all(build, &space, picks)?;
         if build.metric != Metric::InnerProduct && !vectors.is_empty() {
             space.mean = mean(&vectors, dim);
             vectors.par_chunks_mut(dim).for_each(|vector| {
@@ -137,15 +134,20 @@ impl Lists {
         let step = |round| build.step("training", round, rounds);
         let mut trained = kmeans::train(&vectors, dim, nlist, build.seed, &step)?;
         if let (Codes::Pq(shape), true) = (codes, wanted.opq) {
-            let rotation = learn(&vectors, &trained, shape, build.seed);
+            let rotation = learn(&vectors, &trained.centroids, shape, build.seed);
             turn.extend(rotation.values().iter().flat_map(|value| value.to_le_bytes()));
             space.turn = Turn::Learned(rotation);
             build.step("training the rotation", 1, 1)?;
-            for turned in [&mut vectors, &mut trained] {
+            for turned in [&mut vectors, &mut trained.centroids] {
                 turned.par_chunks_mut(dim).for_each(|vector| space.turn.apply(vector));
             }
         }
-        let mut lists = Self::of_centroids(space, codes, dim, long, trained, build.seed);
+        if long < f64::INFINITY {
+            members = Vec::new();
+            trained.assigned = Vec::new();
+        }
+        let mut lists = Self::of_trained(space, codes, dim, long, trained, build.seed);
+        lists.known.0 = members;
         lists.turn = turn;
         lists.measure_reach(&vectors, build.seed);
         if let Codes::Pq(shape) = codes {
@@ -173,20 +175,32 @@ impl Lists {
     }
 
     /// Groups and codes the centroids, and computes with the decoded ones from here on.
-    fn of_centroids(
-        space: Space,
-        codes: Codes,
-        dim: usize,
-        long: f64,
-        mut trained: Vec<f32>,
-        seed: u64,
-    ) -> Self {
-        let grouped = Grouped::train(&mut trained, dim, seed);
-        let (centroids, stored) = store(&trained, dim, space.metric);
+    fn of_trained(space: Space, codes: Codes, dim: usize, long: f64, trained: Trained, seed: u64) -> Self {
+        let Trained { mut centroids, mut assigned } = trained;
+        let (grouped, before) = Grouped::train(&mut centroids, dim, seed);
+        let mut now = vec![0; before.len()];
+        before.into_iter().zip(0..).for_each(|(before, list)| now[before as usize] = list);
+        assigned.iter_mut().for_each(|list| *list = now[*list as usize]);
+        let (centroids, stored) = store(&centroids, dim, space.metric);
         let (_, centres) = store(&grouped.centres, dim, space.metric);
         let near = Centroids::new(&centroids, dim, seed);
+        let known = (Vec::new(), assigned);
         let (reach, codebooks, turn) = (Vec::new(), None, Vec::new());
-        Self { space, dim, long, grouped, centroids, near, stored, centres, reach, codes, codebooks, turn }
+        Self {
+            space,
+            dim,
+            long,
+            grouped,
+            centroids,
+            near,
+            known,
+            stored,
+            centres,
+            reach,
+            codes,
+            codebooks,
+            turn,
+        }
     }
 
     /// Number of lists.
@@ -200,13 +214,12 @@ impl Lists {
         let done = std::sync::atomic::AtomicU64::new(0);
         let chunks = assigned.par_chunks_mut(CHUNK).zip(live.par_chunks(CHUNK)).enumerate();
         let long = chunks.map(|(chunk, (assigned, rows))| {
-            let placed = place(build, &self.space, rows)?;
+            let unknown = self.recall(rows, assigned);
+            let others: Vec<u32> = unknown.iter().map(|at| rows[*at]).collect();
+            let placed = place(build, &self.space, &others)?;
             let coded = Coded::of_floats(&placed.values, self.dim, Metric::L2);
-            assigned.copy_from_slice(&self.near.assign(&coded));
-            for (assigned, place) in assigned.iter_mut().zip(&placed.places) {
-                if *place == space::Place::Giant {
-                    *assigned = kmeans::NONE;
-                }
+            for ((at, list), place) in unknown.into_iter().zip(self.near.assign(&coded)).zip(&placed.places) {
+                assigned[at] = if *place == space::Place::Giant { kmeans::NONE } else { list };
             }
             let count = rows.len() as u64;
             let done = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed) + count;
@@ -219,6 +232,21 @@ impl Lists {
         let giants = live.iter().zip(&assigned).filter(|(_, list)| **list == kmeans::NONE);
         let giants = giants.map(|(row, _)| *row).collect();
         Ok((assigned, giants))
+    }
+
+    /// Sets the lists of those of `rows`, ascending, that training tells; says which it does not.
+    fn recall(&self, rows: &[u32], assigned: &mut [u32]) -> Vec<usize> {
+        let (known, lists) = &self.known;
+        let first = rows.first().map_or(0, |row| known.partition_point(|known| known < row));
+        let mut known = known[first..].iter().zip(&lists[first..]).peekable();
+        let mut unknown = Vec::new();
+        for (at, (row, assigned)) in rows.iter().zip(assigned).enumerate() {
+            match known.next_if(|(known, _)| *known == row) {
+                Some((_, list)) => *assigned = *list,
+                None => unknown.push(at),
+            }
+        }
+        unknown
     }
 
     /// The norms, as bits, which have their order, and the indices of long rows of a chunk that begins at `start`.
@@ -278,9 +306,12 @@ fn learn(vectors: &[f32], centroids: &[f32], shape: pq::Shape, seed: u64) -> opq
 /// The mean of vectors, each number rounded once.
 fn mean(vectors: &[f32], dim: usize) -> Vec<f32> {
     let mut sums = vec![0f64; dim];
-    for vector in vectors.chunks_exact(dim) {
-        sums.iter_mut().zip(vector).for_each(|(sum, value)| *sum += f64::from(*value));
-    }
+    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
+        for vector in vectors.chunks_exact(dim) {
+            let values = &vector[chunk * COLUMNS..];
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(*value));
+        }
+    });
     let share = dim as f64 / vectors.len() as f64;
     sums.into_iter().map(|sum| (sum * share) as f32).collect()
 }
@@ -289,6 +320,31 @@ fn mean(vectors: &[f32], dim: usize) -> Vec<f32> {
 fn one(build: &Build<'_>, row: u32) -> Range<u64> {
     let row = build.first_row + u64::from(row);
     row..row + 1
+}
+
+/// Those of `rows`, ascending, that are no giants, and the vectors of these in the space of lists.
+fn place_all(build: &Build<'_>, space: &Space, rows: Vec<u32>) -> Result<(Vec<u32>, Vec<f32>), IndexError> {
+    let dim = build.rows.dim();
+    let mut vectors = vec![0.0; rows.len() * dim];
+    let chunks = vectors.par_chunks_mut(CHUNK * dim).zip(rows.par_chunks(CHUNK));
+    let places = chunks.map(|(vectors, rows)| {
+        let placed = place(build, space, rows)?;
+        vectors.copy_from_slice(&placed.values);
+        Ok(placed.places)
+    });
+    let places = places.collect::<Result<Vec<_>, IndexError>>()?.concat();
+    let mut members = rows;
+    let mut kept = 0;
+    for (at, _) in places.iter().enumerate().filter(|(_, place)| **place != space::Place::Giant) {
+        if kept < at {
+            members[kept] = members[at];
+            vectors.copy_within(at * dim..(at + 1) * dim, kept * dim);
+        }
+        kept += 1;
+    }
+    members.truncate(kept);
+    vectors.truncate(kept * dim);
+    Ok((members, vectors))
 }
 
 /// The rows `rows` of the image, ascending, in the space of lists.

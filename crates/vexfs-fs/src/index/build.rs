@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use vexfs_ann::index::{IndexSpec, Progress};
 use vexfs_format::InodeNo;
@@ -44,6 +45,8 @@ pub struct Built {
     pub spec: IndexSpec,
     /// The parts that were written.
     pub parts: Vec<WrittenPart>,
+    /// How long its calibration took; zero if there was none.
+    pub calibrating: Duration,
 }
 
 impl Built {
@@ -93,13 +96,13 @@ pub(crate) fn build_in(
     let source = open_source(volume, collection, (&name, &request.spec), options)?;
     if options.dry_run {
         let parts = source.plan_parts(0..source.len(), options.progress)?;
-        return Ok(Built { spec: request.spec.clone(), parts, name });
+        return Ok(Built { spec: request.spec.clone(), parts, name, calibrating: Duration::ZERO });
     }
     let mut txn = volume.begin()?;
     let directory = index_directory(&mut txn, collection)?;
-    let parts = write_all(&source, &mut txn, directory, options)?;
+    let (parts, calibrating) = write_all(&source, &mut txn, directory, options)?;
     txn.commit()?;
-    Ok(Built { spec: request.spec.clone(), parts, name })
+    Ok(Built { spec: request.spec.clone(), parts, name, calibrating })
 }
 
 /// Covers the rows that were appended since index `name` was built; `None` if there are none.
@@ -146,14 +149,14 @@ pub fn extend(
     let rows = source.len();
     if options.dry_run {
         let parts = source.plan_parts(from..rows, options.progress)?;
-        return Ok(Some(Built { name: name.to_owned(), spec, parts }));
+        return Ok(Some(Built { name: name.to_owned(), spec, parts, calibrating: Duration::ZERO }));
     }
     let mut txn = volume.begin()?;
     let directory = index_directory(&mut txn, &collection)?;
     remove_files(&mut txn, directory, &again)?;
     let parts = source.write_parts(&mut txn, directory, next, from..rows, options.progress)?;
     txn.commit()?;
-    Ok(Some(Built { name: name.to_owned(), spec, parts }))
+    Ok(Some(Built { name: name.to_owned(), spec, parts, calibrating: Duration::ZERO }))
 }
 
 /// Builds index `name` again over all rows, by the description it has, and calibrates it.
@@ -191,14 +194,14 @@ pub(crate) fn replace(
     let (name, spec) = (files.name.clone(), spec.clone());
     if options.dry_run {
         let parts = source.plan_parts(0..source.len(), options.progress)?;
-        return Ok(Built { name, spec, parts });
+        return Ok(Built { name, spec, parts, calibrating: Duration::ZERO });
     }
     let mut txn = volume.begin()?;
     let directory = index_directory(&mut txn, collection)?;
     remove_files(&mut txn, directory, files)?;
-    let parts = write_all(&source, &mut txn, directory, options)?;
+    let (parts, calibrating) = write_all(&source, &mut txn, directory, options)?;
     txn.commit()?;
-    Ok(Built { name, spec, parts })
+    Ok(Built { name, spec, parts, calibrating })
 }
 
 /// Measures the recall of index `name` anew, over the rows that it covers; false if there is nothing to measure, because it is exact
@@ -243,19 +246,20 @@ pub(crate) fn calibrate_files(
     Ok(is_calibrated)
 }
 
-/// Writes all files of an index over all rows.
+/// Writes all files of an index over all rows; besides, how long its calibration took.
 fn write_all(
     source: &Source<'_>,
     txn: &mut Transaction<'_>,
     directory: InodeNo,
     options: &BuildOptions<'_>,
-) -> Result<Vec<WrittenPart>> {
+) -> Result<(Vec<WrittenPart>, Duration)> {
     let rows = source.len();
     let parts = source.write_parts(txn, directory, 0, 0..rows, options.progress)?;
     source.write_spec(txn, directory)?;
     let inodes: Vec<InodeNo> = parts.iter().map(|part| part.inode).collect();
-    source.calibrate(txn, directory, &inodes, rows, options.progress)?;
-    Ok(parts)
+    let begun = Instant::now();
+    let is_calibrated = source.calibrate(txn, directory, &inodes, rows, options.progress)?;
+    Ok((parts, if is_calibrated { begun.elapsed() } else { Duration::ZERO }))
 }
 
 fn open_source<'a>(
