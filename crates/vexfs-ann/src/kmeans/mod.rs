@@ -121,6 +121,7 @@ pub(crate) fn code(values: &[f32], dim: usize) -> Coded {
     let parts: Vec<Coded> =
         values.par_chunks(CHUNK * dim).map(|part| Coded::of_floats(part, dim, Metric::L2)).collect();
     let mut coded = Coded::empty(dim, Metric::L2);
+    coded.reserve(values.len() / dim);
     parts.iter().for_each(|part| coded.append(part.view()));
     coded
 }

@@ -110,15 +110,12 @@ impl Space {
         if largest == 0.0 { Place::Zero } else { Place::Ordinary }
     }
 
-    /// Writes where the rows of `rows` are, n × d; returns the place of each.
-    pub(super) fn rows(&self, rows: Vectors<'_>, into: &mut Vec<f32>) -> Vec<Place> {
-        let dim = rows.dim();
-        let wide = widen(rows);
-        into.resize(wide.len(), 0.0);
-        wide.chunks_exact(dim)
-            .zip(into.chunks_exact_mut(dim))
-            .map(|(row, into)| self.row(row, into))
-            .collect()
+    /// Writes where the rows of `rows` are, n × d; appends the place of each to `places`.
+    pub(super) fn rows(&self, rows: Vectors<'_>, into: &mut [f32], places: &mut Vec<Place>) {
+        // A row at a time, which stays in cache.
+        let wide = (0..rows.len()).map(|row| widen(rows.slice(row..row + 1)));
+        let each = wide.zip(into.chunks_exact_mut(rows.dim()));
+        places.extend(each.map(|(row, into)| self.row(&row, into)));
     }
 }
 

@@ -327,11 +327,7 @@ fn place_all(build: &Build<'_>, space: &Space, rows: Vec<u32>) -> Result<(Vec<u3
     let dim = build.rows.dim();
     let mut vectors = vec![0.0; rows.len() * dim];
     let chunks = vectors.par_chunks_mut(CHUNK * dim).zip(rows.par_chunks(CHUNK));
-    let places = chunks.map(|(vectors, rows)| {
-        let placed = place(build, space, rows)?;
-        vectors.copy_from_slice(&placed.values);
-        Ok(placed.places)
-    });
+    let places = chunks.map(|(vectors, rows)| place_into(build, space, rows, vectors));
     let places = places.collect::<Result<Vec<_>, IndexError>>()?.concat();
     let mut members = rows;
     let mut kept = 0;
@@ -349,14 +345,24 @@ fn place_all(build: &Build<'_>, space: &Space, rows: Vec<u32>) -> Result<(Vec<u3
 
 /// The rows `rows` of the image, ascending, in the space of lists.
 pub(super) fn place(build: &Build<'_>, space: &Space, rows: &[u32]) -> Result<Placed, IndexError> {
-    let dim = build.rows.dim();
-    let mut placed = Placed { values: Vec::with_capacity(rows.len() * dim), places: Vec::new() };
-    let mut values = Vec::new();
+    let mut values = vec![0.0; rows.len() * build.rows.dim()];
+    let places = place_into(build, space, rows, &mut values)?;
+    Ok(Placed { values, places })
+}
+
+/// Writes the rows `rows` of the image, ascending, in the space of lists.
+fn place_into(
+    build: &Build<'_>,
+    space: &Space,
+    rows: &[u32],
+    values: &mut [f32],
+) -> Result<Vec<space::Place>, IndexError> {
+    let mut places = Vec::with_capacity(rows.len());
     for run in rows.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
         let range = one(build, run[0]);
         let vectors = build.rows.rows(range.start..range.start + run.len() as u64)?;
-        placed.places.extend(space.rows(vectors, &mut values));
-        placed.values.extend_from_slice(&values);
+        let values = &mut values[places.len() * build.rows.dim()..];
+        space.rows(vectors, values, &mut places);
     }
-    Ok(placed)
+    Ok(places)
 }

@@ -97,6 +97,7 @@ impl Coded {
     /// Codes `values`, n × `dim`.
     pub(crate) fn of_floats(values: &[f32], dim: usize, metric: Metric) -> Self {
         let mut coded = Self::empty(dim, metric);
+        coded.reserve(values.len() / dim);
         let (mut bytes, mut coder) = (Vec::new(), Coder::default());
         for chunk in values.chunks(CHUNK * dim) {
             bytes.clear();
@@ -104,6 +105,12 @@ impl Coded {
             coder.code::<F32>(Level::best(), &bytes, DType::F32, &mut coded);
         }
         coded
+    }
+
+    /// Makes room for `count` vectors more.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.codes.reserve_exact(count * self.blocks());
+        self.shapes.reserve_exact(count);
     }
 
     /// Codes `vectors`, of numbers of this dimension, and appends them.
