@@ -43,7 +43,7 @@ impl Best {
     }
 
     /// Offers a row. A NaN counts as +∞.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offer(&mut self, row: u32, estimate: f32) {
         let estimate = if estimate.is_nan() { f32::INFINITY } else { estimate };
         if estimate > self.limit {
@@ -89,6 +89,7 @@ impl Best {
     }
 
     /// Drops what is not among the smallest, and takes the limit from what is left.
+    #[inline(never)]
     pub(crate) fn tighten(&mut self) {
         if self.keys.len() >= self.keep && self.keep > IN_ORDER {
             let (_, last, _) = self.keys.select_nth_unstable(self.keep - 1);

@@ -146,6 +146,8 @@ impl Shape {
 /// A list where it lies.
 pub(super) struct List<'a> {
     shape: Shape,
+    /// All of it.
+    pub(super) bytes: &'a [u8],
     codes: Cow<'a, [Block32]>,
     terms: [&'a [u8]; MOST_TERMS],
     /// Row numbers within the image; none of centroids.
@@ -162,6 +164,7 @@ impl<'a> List<'a> {
         let numbers = <[U32]>::ref_from_bytes(part(shape.numbers_at(), numbers));
         Ok(Self {
             shape,
+            bytes,
             codes: blocks(part(0, shape.codes())),
             terms: std::array::from_fn(|term| {
                 let len = if term < shape.terms() { shape.term() } else { 0 };
@@ -194,7 +197,8 @@ impl<'a> List<'a> {
     /// The rows of steps, for a scan.
     pub(super) fn rows(&self) -> RowSide<'_> {
         let [scale, low, constant] = self.terms;
-        RowSide { codes: &self.codes, is_packed: self.is_packed(), count: self.len(), scale, low, constant }
+        let (is_packed, count) = (self.is_packed(), self.len());
+        RowSide { codes: &self.codes, is_packed, count, scale, low, constant, ahead: &[] }
     }
 
     /// Whether codes are [`Codes::Sq4`].

@@ -73,7 +73,7 @@ impl<'a> Live<'a> {
         let Some(picked) = &self.picked else { return self.list.rows() };
         let [scale, low, constant] = &picked.terms;
         let is_packed = self.list.is_packed();
-        RowSide { codes: &picked.codes, is_packed, count: self.count, scale, low, constant }
+        RowSide { codes: &picked.codes, is_packed, count: self.count, scale, low, constant, ahead: &[] }
     }
 
     /// Leaves those of `found`, rows of [`rows`](Self::rows), that may be found.

@@ -12,7 +12,8 @@ use crate::best::Best;
 use crate::quant::sq4::Unpack;
 use crate::simd::codes::LANE_SPAN;
 use crate::simd::lookup::{LookupEight, LookupFour, LookupSigns, ROWS};
-use crate::simd::scan::{Found, PanelScan, RowSide, ScanOne};
+use crate::simd::scan::{Found, PanelScan, RowSide};
+use crate::simd::scan_one::ScanOne;
 use crate::simd::tile::{PANEL, Panel};
 use crate::simd::{Block32, Level};
 
@@ -106,6 +107,9 @@ impl Scanner {
                 let query = queries.codes(visit.query as usize);
                 let found = &mut self.found[0];
                 let (all, terms) = (0..rows.count, side(visit, bests));
+                // Where there are more queries, these rows are what memory and cache are for.
+                let ahead = if take == visits.len() { rows.ahead } else { &[] };
+                let rows = RowSide { ahead, ..rows };
                 self.level.run(ScanOne { rows, runs: from_ref(&all), query, terms, found });
             } else {
                 let codes = group.iter().map(|visit| queries.codes(visit.query as usize));

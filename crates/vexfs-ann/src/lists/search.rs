@@ -15,7 +15,7 @@ use super::scan::{Scanner, Visit};
 use crate::best::Best;
 use crate::flat::{offer_rows, prefetch_rows};
 use crate::index::{IndexError, Search, SearchStats};
-use crate::simd::scan::Found;
+use crate::simd::scan::{Found, RowSide};
 use crate::{Neighbor, TopK};
 
 /// Room for candidates and lists of the queries that are answered together, bytes.
@@ -176,11 +176,11 @@ impl Part<'_, '_> {
                 let lists = others.iter().rev().take(MOST_EXPECTED).chain(&nearest);
                 self.index.expect(lists.map(|pair| pair.list));
             }
-            self.meet(nearest, &mut walks, is_first)?;
+            self.meet(nearest, others.first().map(|pair| pair.list), &mut walks, is_first)?;
             if self.stop == Stop::Bounds && is_first {
                 self.look_ahead(start, tops)?;
             }
-            self.meet(others, &mut walks, is_first)?;
+            self.meet(others, None, &mut walks, is_first)?;
             walks.retain(|walk| walk.rows < walk.wanted.max(self.search.k));
             if walks.is_empty() || probes == nlist {
                 return Ok(());
@@ -235,16 +235,27 @@ impl Part<'_, '_> {
         Ok((nearest, others))
     }
 
-    /// Lets queries meet lists, given by list.
-    fn meet(&mut self, pairs: Vec<Pair>, walks: &mut [Walk], is_first: bool) -> Result<(), IndexError> {
-        let mut visits = Vec::new();
-        for (turn, group) in pairs.chunk_by(|a, b| a.list == b.list).enumerate() {
+    /// Lets queries meet lists, given by list; memory is asked for each list while the one before is compared, and for `then` at last.
+    fn meet(
+        &mut self,
+        pairs: Vec<Pair>,
+        then: Option<u32>,
+        walks: &mut [Walk],
+        is_first: bool,
+    ) -> Result<(), IndexError> {
+        let (index, mut visits) = (self.index, Vec::new());
+        let by_list = || pairs.chunk_by(|a, b| a.list == b.list);
+        let mut lists =
+            by_list().map(|group| group[0].list).chain(then).map(|list| index.list(list as usize));
+        let mut next = lists.next().transpose()?;
+        for (turn, group) in by_list().enumerate() {
             if turn.is_multiple_of(ASK) && (self.search.interrupted)() {
                 return Err(IndexError::Interrupted);
             }
-            let list = self.index.list(group[0].list as usize)?;
+            let Some(list) = next else { break };
+            next = lists.next().transpose()?;
             let len = list.len();
-            let live = Live::new(self.index, list, self.search);
+            let live = Live::new(index, list, self.search);
             visits.clear();
             for pair in group {
                 let walk = &mut walks[pair.walk as usize];
@@ -261,7 +272,7 @@ impl Part<'_, '_> {
             let (queries, bests) = (&self.queries, &mut self.bests);
             let compared = match self.index.params.codes {
                 Codes::Sq8 | Codes::Sq4 => {
-                    let rows = live.rows();
+                    let rows = RowSide { ahead: next.as_ref().map_or(&[], |next| next.bytes), ..live.rows() };
                     self.scanner.meet(rows, queries, &visits, bests, offer);
                     rows.count
                 }

@@ -9,7 +9,7 @@ use zerocopy::IntoBytes;
 
 use crate::simd::codes::{CodeRows, LANE_SPAN, QUERY_LANE, RowCode};
 use crate::simd::element::F32;
-use crate::simd::scan::SCAN_BLOCKS;
+use crate::simd::scan_one::SCAN_BLOCKS;
 use crate::simd::{Block32, Level};
 
 /// Ranges of rows below this are no range: their reciprocal is not a number to reckon with. 2⁻¹⁰⁰.

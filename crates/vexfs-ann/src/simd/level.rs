@@ -169,7 +169,7 @@ impl Level {
         }
     }
 
-    /// How many codes a panel compares with each of its queries in the time in which a [`ScanOne`](super::scan::ScanOne) compares one.
+    /// How many codes a panel compares with each of its queries in the time in which a [`ScanOne`](super::scan_one::ScanOne) compares one.
     ///
     /// Measured for AVX2 on Zen 3: 3.6. The others are estimated, with `ScanOne` of AVX2: a VPDPBUSD of 512 bits multiplies 64 pairs, a
     /// VPMADDUBSW with its VPADDW 32, and a TDPBUSD in 16 cycles as many as 256 VPDPBUSD; the panel also judges what it multiplied.

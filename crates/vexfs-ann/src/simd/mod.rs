@@ -9,7 +9,7 @@
 //! - [`float`], [`int`], [`bits`]: one query against one row.
 //! - [`codes`], [`tile`]: many queries against many rows, by small integer codes; [`float_tile`]: by their elements;
 //!   [`part_tile`]: by their elements as sums of bf16 numbers.
-//! - [`scan`]: one query, or a panel of queries, against the rows of a list, with estimates; [`sweep`]: one query, with the bound of the tile;
+//! - [`scan`]: a panel of queries against the rows of a list, with estimates; [`scan_one`]: one query, with the same estimates; [`sweep`]: one query, with the bound of the tile;
 //!   [`lookup`]: one query, by tables.
 //!
 //! A further instruction set is one more file that implements [`Simd`] and one more arm in [`level`]. All `unsafe` of the crate
@@ -38,6 +38,7 @@ mod neon;
 pub(crate) mod part_tile;
 mod scalar;
 pub(crate) mod scan;
+pub(crate) mod scan_one;
 pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! Coded rows side by side, as inverted lists have them, against one query or a panel of queries, with estimates of
-//! distances in f32.
+//! Coded rows side by side, as inverted lists have them, against one query ([`ScanOne`]) or a panel of queries ([`PanelScan`]), with
+//! estimates of distances in f32.
 //!
 //! The estimate of a pair is e = (base + constant) + (product · (scale · t) + offset · low) with t = Σ cᵢuᵢ, an exact integer.
 //! Each operation is rounded on its own and in this order, never fused, and it is the same for one query and for many: e is the
@@ -7,18 +7,11 @@
 
 use std::ops::Range;
 
-use super::level::{Job, Level};
+use super::level::Level;
+#[cfg(doc)]
+use super::scan_one::ScanOne;
 use super::tile::{PANEL, Panel, QueryTerms, RowTerms, Survivor, Tile};
-use super::vector::{Block32, Simd};
-
-/// Blocks of codes after which a scan by one query widens its i16 lanes.
-pub(crate) const SCAN_BLOCKS: usize = 4;
-
-/// The same for codes of four bits: six times as many products of 15 in place of [`CODE_MAX`](super::codes::CODE_MAX) fit a lane.
-const NARROW_BLOCKS: usize = 6 * SCAN_BLOCKS;
-
-/// Rows that are estimated together by one query.
-const LANES: usize = 8;
+use super::vector::Block32;
 
 /// Coded rows and what their estimates take from them.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +28,8 @@ pub(crate) struct RowSide<'a> {
     pub(crate) low: &'a [u8],
     /// Likewise; added.
     pub(crate) constant: &'a [u8],
+    /// What is wanted after these rows: memory is asked for it bit by bit while they are compared, by [`ScanOne`].
+    pub(crate) ahead: &'a [u8],
 }
 
 impl<'a> RowSide<'a> {
@@ -47,6 +42,7 @@ impl<'a> RowSide<'a> {
             scale: &self.scale[4 * range.start..],
             low: &self.low[4 * range.start..],
             constant: &self.constant[4 * range.start..],
+            ahead: &[],
         }
     }
 }
@@ -73,150 +69,6 @@ pub(crate) struct Found {
     pub(crate) row: u32,
     /// The estimate.
     pub(crate) estimate: f32,
-}
-
-/// One query against the rows of some runs.
-///
-/// # Shape
-/// `runs` lie within the rows.
-///
-/// `query`: as many blocks of codes, i8, as a row has. Of codes that meet in a lane of i16, two of each of [`SCAN_BLOCKS`]
-/// blocks, the positive ones and the negative ones add up to at most [`QUERY_LANE`](super::codes::QUERY_LANE) each, and row codes
-/// are at most [`CODE_MAX`](super::codes::CODE_MAX); otherwise t is some number.
-pub(crate) struct ScanOne<'a> {
-    pub(crate) rows: RowSide<'a>,
-    pub(crate) runs: &'a [Range<usize>],
-    pub(crate) query: &'a [Block32],
-    pub(crate) terms: QuerySide,
-    /// What is found is appended, run by run and by ascending row.
-    pub(crate) found: &'a mut Vec<Found>,
-}
-
-impl Job for ScanOne<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        if self.rows.is_packed { self.rows_of::<S, true>(simd) } else { self.rows_of::<S, false>(simd) }
-    }
-}
-
-impl ScanOne<'_> {
-    #[inline(always)]
-    fn rows_of<S: Simd, const PACKED: bool>(self, simd: S) {
-        let Self { rows, runs, query, terms, found } = self;
-        let blocks = if PACKED { query.len().div_ceil(2) } else { query.len() };
-        let dots = if PACKED { dots_packed::<S> } else { dots::<S> };
-        // Not by array::map, here and below: without the features of the level, it would be a call.
-        let (base, product) = (simd.splat_f32(terms.base), simd.splat_f32(terms.product));
-        let (offset, limit) = (simd.splat_f32(terms.offset), simd.splat_f32(terms.limit));
-        for (index, run) in runs.iter().enumerate() {
-            if let Some(next) = runs.get(index + 1) {
-                let codes = &rows.codes[next.start * blocks..next.end * blocks];
-                codes.iter().step_by(2).for_each(|two| simd.prefetch(two.0.as_ptr()));
-            }
-            for first in run.clone().step_by(LANES) {
-                let [a, b, c, d] = dots(simd, four(&rows, first, blocks), query);
-                let [e, f, g, h] = dots(simd, four(&rows, first + 4, blocks), query);
-                let t = simd.to_f32(simd.sums_i32([a, b, c, d, e, f, g, h]));
-                let scaled = simd.mul_f32(product, simd.mul_f32(eight(simd, rows.scale, first), t));
-                let linear = simd.add_f32(scaled, simd.mul_f32(offset, eight(simd, rows.low, first)));
-                let estimate = simd.add_f32(simd.add_f32(base, eight(simd, rows.constant, first)), linear);
-                let mut survivors = !simd.positive_f32(simd.sub_f32(estimate, limit)) & 0xff;
-                if run.end - first < LANES {
-                    survivors &= (1 << (run.end - first)) - 1;
-                }
-                if survivors != 0 {
-                    let mut estimates = [0.0; LANES];
-                    simd.store_f32(estimate, &mut estimates);
-                    while survivors != 0 {
-                        let lane = survivors.trailing_zeros() as usize;
-                        found.push(Found { row: (first + lane) as u32, estimate: estimates[lane] });
-                        survivors &= survivors - 1;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The terms of eight rows from `first` on; zero where there are none.
-#[inline(always)]
-fn eight<S: Simd>(simd: S, stored: &[u8], first: usize) -> S::F32 {
-    let rest = &stored[4 * first..];
-    match rest.first_chunk::<32>() {
-        Some(terms) => simd.widen_f32(terms),
-        None => {
-            let mut terms = [0; 32];
-            terms[..rest.len()].copy_from_slice(rest);
-            simd.widen_f32(&terms)
-        }
-    }
-}
-
-/// The codes of four rows from `first` on; the last row repeats in place of those that are missing.
-#[inline(always)]
-fn four<'a>(rows: &RowSide<'a>, first: usize, blocks: usize) -> [&'a [Block32]; 4] {
-    let row = |index: usize| &rows.codes[index.min(rows.count - 1) * blocks..][..blocks];
-    [row(first), row(first + 1), row(first + 2), row(first + 3)]
-}
-
-/// Σ of the products of codes, of four rows with a query, in eight parts each.
-#[inline(always)]
-fn dots<S: Simd>(simd: S, rows: [&[Block32]; 4], query: &[Block32]) -> [S::I32; 4] {
-    let mut sums = [simd.zero_i32(); 4];
-    let rows = rows.map(|row| &row[..query.len()]);
-    if S::QUADS {
-        for (block, query) in query.iter().enumerate() {
-            let query = simd.load_bytes(query);
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                *sum = simd.dot_quads(*sum, simd.load_bytes(&row[block]), query);
-            }
-        }
-        return sums;
-    }
-    for first in (0..query.len()).step_by(SCAN_BLOCKS) {
-        let mut lanes = [simd.zero_i16(); 4];
-        for block in first..query.len().min(first + SCAN_BLOCKS) {
-            let query = simd.load_bytes(&query[block]);
-            for (lanes, row) in lanes.iter_mut().zip(rows) {
-                *lanes = simd.add_i16(*lanes, simd.dot_u7_i8(simd.load_bytes(&row[block]), query));
-            }
-        }
-        for (sum, lanes) in sums.iter_mut().zip(lanes) {
-            *sum = simd.add_i32(*sum, simd.pair_sum_i16(lanes));
-        }
-    }
-    sums
-}
-
-/// As [`dots`], of rows of packed codes.
-#[inline(always)]
-fn dots_packed<S: Simd>(simd: S, rows: [&[Block32]; 4], query: &[Block32]) -> [S::I32; 4] {
-    let mut sums = [simd.zero_i32(); 4];
-    let rows = rows.map(|row| &row[..query.len().div_ceil(2)]);
-    for (span, queries) in query.chunks(NARROW_BLOCKS).enumerate() {
-        let mut lanes = [simd.zero_i16(); 4];
-        for (pair, queries) in queries.chunks(2).enumerate() {
-            let lower = simd.load_bytes(&queries[0]);
-            let upper = simd.load_bytes(queries.get(1).unwrap_or(&Block32::ZERO));
-            for ((lanes, row), sum) in lanes.iter_mut().zip(rows).zip(&mut sums) {
-                let (low, high) = simd.nibbles(simd.load_bytes(&row[span * NARROW_BLOCKS / 2 + pair]));
-                if S::QUADS {
-                    *sum = simd.dot_quads(simd.dot_quads(*sum, low, lower), high, upper);
-                } else {
-                    *lanes = simd.add_i16(*lanes, simd.dot_u7_i8(low, lower));
-                    *lanes = simd.add_i16(*lanes, simd.dot_u7_i8(high, upper));
-                }
-            }
-        }
-        if !S::QUADS {
-            for (sum, lanes) in sums.iter_mut().zip(lanes) {
-                *sum = simd.add_i32(*sum, simd.pair_sum_i16(lanes));
-            }
-        }
-    }
-    sums
 }
 
 /// Share of the sizes of an estimate's terms that rounding may amount to, and more: 2⁻¹⁸.
@@ -301,6 +153,7 @@ mod tests {
     use crate::quant::sq4;
     use crate::rng::Random;
     use crate::simd::Level;
+    use crate::simd::scan_one::ScanOne;
 
     /// The estimate as the module's description defines it.
     fn by_hand(
@@ -349,6 +202,7 @@ mod tests {
                 scale: &scale,
                 low: &low,
                 constant: &constant,
+                ahead: &[],
             };
             let sides: Vec<QuerySide> = (0..PANEL)
                 .map(|_| QuerySide {
@@ -423,6 +277,7 @@ mod tests {
                 scale: &terms,
                 low: &terms,
                 constant: &terms,
+                ahead: &[],
             };
             for query in [vec![Block32([42; 32]); blocks], (0..blocks).map(|_| block(84, -42)).collect()] {
                 let side =
