@@ -18,7 +18,7 @@ use crate::simd::tile::{PANEL, Panel};
 use crate::simd::{Block32, Level};
 
 /// Fewest queries for which a panel costs less than one scan each.
-const LEAST_PANEL: usize = 3;
+const LEAST_PANEL: usize = 5;
 
 /// Bytes of codes that stay in the second-level cache while all queries pass over them.
 const BLOCK_BYTES: usize = 192 << 10;
