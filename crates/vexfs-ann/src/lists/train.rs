@@ -214,7 +214,7 @@ impl Lists {
         let done = std::sync::atomic::AtomicU64::new(0);
         let chunks = assigned.par_chunks_mut(CHUNK).zip(live.par_chunks(CHUNK)).enumerate();
         let long = chunks.map(|(chunk, (assigned, rows))| {
-            let unknown = self.recall(rows, assigned);
+            let unknown = self.take_known(rows, assigned);
             let others: Vec<u32> = unknown.iter().map(|at| rows[*at]).collect();
             let placed = place(build, &self.space, &others)?;
             let coded = Coded::of_floats(&placed.values, self.dim, Metric::L2);
@@ -235,7 +235,7 @@ impl Lists {
     }
 
     /// Sets the lists of those of `rows`, ascending, that training tells; says which it does not.
-    fn recall(&self, rows: &[u32], assigned: &mut [u32]) -> Vec<usize> {
+    fn take_known(&self, rows: &[u32], assigned: &mut [u32]) -> Vec<usize> {
         let (known, lists) = &self.known;
         let first = rows.first().map_or(0, |row| known.partition_point(|known| known < row));
         let mut known = known[first..].iter().zip(&lists[first..]).peekable();
