@@ -146,8 +146,7 @@ impl Lists {
             members = Vec::new();
             trained.assigned = Vec::new();
         }
-        let mut lists = Self::of_trained(space, codes, dim, long, trained, build.seed);
-        lists.known.0 = members;
+        let mut lists = Self::of_trained(space, codes, dim, long, trained, members, build.seed);
         lists.turn = turn;
         lists.measure_reach(&vectors, build.seed);
         if let Codes::Pq(shape) = codes {
@@ -174,8 +173,16 @@ impl Lists {
         Codebooks::train(shape, &residuals, pq::ROUNDS, seed)
     }
 
-    /// Groups and codes the centroids, and computes with the decoded ones from here on.
-    fn of_trained(space: Space, codes: Codes, dim: usize, long: f64, trained: Trained, seed: u64) -> Self {
+    /// Groups and codes the centroids, and computes with the decoded ones from here on; `members` are the rows that were assigned.
+    fn of_trained(
+        space: Space,
+        codes: Codes,
+        dim: usize,
+        long: f64,
+        trained: Trained,
+        members: Vec<u32>,
+        seed: u64,
+    ) -> Self {
         let Trained { mut centroids, mut assigned } = trained;
         let (grouped, before) = Grouped::train(&mut centroids, dim, seed);
         let mut now = vec![0; before.len()];
@@ -184,7 +191,7 @@ impl Lists {
         let (centroids, stored) = store(&centroids, dim, space.metric);
         let (_, centres) = store(&grouped.centres, dim, space.metric);
         let near = Centroids::new(&centroids, dim, seed);
-        let known = (Vec::new(), assigned);
+        let known = (members, assigned);
         let (reach, codebooks, turn) = (Vec::new(), None, Vec::new());
         Self {
             space,

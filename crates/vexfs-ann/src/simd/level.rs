@@ -171,8 +171,9 @@ impl Level {
 
     /// How many codes a panel compares with each of its queries in the time in which a [`ScanOne`](super::scan_one::ScanOne) compares one.
     ///
-    /// Measured for AVX2 on Zen 3: 1.3 to 1.9, of 120 to 1,000 rows of 64 to 784 elements. The others are estimated, with `ScanOne` of AVX2: a VPDPBUSD of 512 bits multiplies 64 pairs, a
-    /// VPMADDUBSW with its VPADDW 32, and a TDPBUSD in 16 cycles as many as 256 VPDPBUSD; the panel also judges what it multiplied.
+    /// Measured for AVX2 on Zen 3: 1.3 to 1.9, of 120 to 1,000 rows of 64 to 784 elements. The others are estimated, with `ScanOne` of
+    /// AVX2: a VPDPBUSD of 512 bits multiplies 64 pairs, a VPMADDUBSW with its VPADDW 32, and a TDPBUSD in 16 cycles as many as 256
+    /// VPDPBUSD; the panel also judges what it multiplied.
     pub(crate) fn panel_gain(self) -> usize {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
