@@ -162,9 +162,9 @@ impl FileView {
         let end = range.end.min(self.size);
         let start = range.start.min(end);
         if start < end {
-            // Most ranges of a search lie in one block, which was verified before.
+            // Most of what a search reads was verified before.
             let (first, last) = self.blocks(&(start..end));
-            if first != last || !self.is_verified(first) {
+            if !self.verified.are_set(first..last + 1) {
                 self.verify_blocks(first..last + 1)?;
             }
             // Two pages are not worth a look.

@@ -58,15 +58,23 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     rows: u64,
-    dim: u64,
-    codes: Codes,
+    dim: usize,
+    coding: Codes,
+    /// Bytes of all codes: a multiple of 32.
+    codes: u64,
+    /// Bytes of one kind of term.
+    term: u64,
     has_numbers: bool,
 }
 
 impl Shape {
     /// Of a list of `rows` rows of `dim` elements.
-    pub(super) fn list(rows: usize, dim: usize, codes: Codes) -> Self {
-        Self { rows: rows as u64, dim: dim as u64, codes, has_numbers: true }
+    pub(super) fn list(rows: usize, dim: usize, coding: Codes) -> Self {
+        // Terms are stored of as many rows as are looked at together.
+        let together = if coding.are_steps() { 8 } else { ROWS };
+        let rows = rows as u64;
+        let (codes, term) = (codes(rows, dim, coding), 4 * rows.next_multiple_of(together as u64));
+        Self { rows, dim, coding, codes, term, has_numbers: true }
     }
 
     /// Of the centroids, or of the centres of their groups.
@@ -74,43 +82,51 @@ impl Shape {
         Self { has_numbers: false, ..Self::list(count, dim, Codes::Sq8) }
     }
 
+    /// Number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.rows as usize
+    }
+
     /// Bytes of all codes: a multiple of 32.
     pub(super) fn codes(&self) -> u64 {
-        if let Some(fours) = self.codes.fours(self.dim as usize) {
-            return self.rows.next_multiple_of(ROWS as u64) * (fours as u64).div_ceil(2);
-        }
-        match self.codes {
-            Codes::Sq4 => self.rows * self.dim.div_ceil(sq4::BLOCK_ELEMENTS as u64) * LANE_SPAN as u64,
-            Codes::Pq(pq) => (self.rows * pq.pq_m as u64).next_multiple_of(LANE_SPAN as u64),
-            _ => self.rows * self.dim.next_multiple_of(LANE_SPAN as u64),
-        }
+        self.codes
     }
 
     /// Number of terms besides the codes.
     pub(super) fn terms(&self) -> usize {
-        if matches!(self.codes, Codes::Pq(_)) { 1 } else { MOST_TERMS }
-    }
-
-    /// Bytes of one kind of term: up to as many rows as are looked at together.
-    fn term(&self) -> u64 {
-        let together = if self.codes.are_steps() { 8 } else { ROWS as u64 };
-        self.rows.next_multiple_of(together) * 4
+        if matches!(self.coding, Codes::Pq(_)) { 1 } else { MOST_TERMS }
     }
 
     /// Where term `index` begins.
-    pub(super) fn term_at(&self, index: u64) -> u64 {
-        self.codes() + index * self.term()
+    pub(super) fn term_at(&self, index: usize) -> u64 {
+        self.codes + index as u64 * self.term
     }
 
     /// Where the row numbers begin.
     pub(super) fn numbers_at(&self) -> u64 {
-        self.term_at(self.terms() as u64)
+        self.term_at(self.terms())
+    }
+
+    /// Bytes of the row numbers.
+    fn numbers(&self) -> u64 {
+        if self.has_numbers { 4 * self.rows } else { 0 }
     }
 
     /// Bytes of the list.
     pub(super) fn bytes(&self) -> u64 {
-        let numbers = if self.has_numbers { 4 * self.rows } else { 0 };
-        (self.numbers_at() + numbers).next_multiple_of(ALIGNMENT)
+        (self.numbers_at() + self.numbers()).next_multiple_of(ALIGNMENT)
+    }
+}
+
+/// Bytes of the codes of `rows` rows.
+fn codes(rows: u64, dim: usize, coding: Codes) -> u64 {
+    if let Some(fours) = coding.fours(dim) {
+        return rows.next_multiple_of(ROWS as u64) * (fours as u64).div_ceil(2);
+    }
+    match coding {
+        Codes::Sq4 => rows * (dim.div_ceil(sq4::BLOCK_ELEMENTS) * LANE_SPAN) as u64,
+        Codes::Pq(pq) => (rows * pq.pq_m as u64).next_multiple_of(LANE_SPAN as u64),
+        _ => rows * dim.next_multiple_of(LANE_SPAN) as u64,
     }
 }
 
@@ -118,7 +134,7 @@ impl Shape {
 impl Shape {
     /// Puts the codes of row `row`: blocks of elements, or one byte per group.
     pub(super) fn put_codes(&self, list: &mut [u8], row: usize, codes: &[u8]) {
-        let Some(fours) = self.codes.fours(self.dim as usize) else {
+        let Some(fours) = self.coding.fours(self.dim) else {
             return list[row * codes.len()..][..codes.len()].copy_from_slice(codes);
         };
         let first = row / ROWS * ROWS * fours.div_ceil(2) + row % ROWS;
@@ -131,7 +147,7 @@ impl Shape {
     /// Puts the terms of row `row`.
     pub(super) fn put_terms(&self, list: &mut [u8], row: usize, terms: &[f32]) {
         for (term, value) in terms.iter().enumerate() {
-            let at = self.term_at(term as u64) as usize + 4 * row;
+            let at = self.term_at(term) as usize + 4 * row;
             list[at..at + 4].copy_from_slice(&value.to_le_bytes());
         }
     }
@@ -149,7 +165,6 @@ pub(super) struct List<'a> {
     /// All of it.
     pub(super) bytes: &'a [u8],
     codes: Cow<'a, [Block32]>,
-    terms: [&'a [u8]; MOST_TERMS],
     /// Row numbers within the image; none of centroids.
     pub(super) numbers: &'a [U32],
 }
@@ -157,26 +172,20 @@ pub(super) struct List<'a> {
 impl<'a> List<'a> {
     /// The list of `shape` at `offset` of `section`.
     pub(super) fn read(section: Section<'a>, offset: u64, shape: Shape) -> Result<Self, IndexError> {
-        let end = offset.saturating_add(shape.bytes());
-        let bytes = section.bytes(offset..end)?;
-        let part = |start: u64, len: u64| &bytes[start as usize..(start + len) as usize];
-        let numbers = if shape.has_numbers { 4 * shape.rows } else { 0 };
-        let numbers = <[U32]>::ref_from_bytes(part(shape.numbers_at(), numbers));
+        let bytes = section.bytes(offset..offset.saturating_add(shape.bytes()))?;
+        let numbers = &bytes[shape.numbers_at() as usize..][..shape.numbers() as usize];
+        let numbers = <[U32]>::ref_from_bytes(numbers);
         Ok(Self {
             shape,
             bytes,
-            codes: blocks(part(0, shape.codes())),
-            terms: std::array::from_fn(|term| {
-                let len = if term < shape.terms() { shape.term() } else { 0 };
-                part(shape.term_at(term.min(shape.terms()) as u64), len)
-            }),
+            codes: blocks(&bytes[..shape.codes as usize]),
             numbers: numbers.map_err(|_| IndexError::damaged(section.offset(), "a list out of shape"))?,
         })
     }
 
     /// Number of rows.
     pub(super) fn len(&self) -> usize {
-        self.shape.rows as usize
+        self.shape.rows()
     }
 
     /// The codes, as many blocks to a row as there are.
@@ -191,29 +200,35 @@ impl<'a> List<'a> {
 
     /// Term `index` of all rows and up to a whole number of those looked at together, stored f32.
     pub(super) fn term(&self, index: usize) -> &'a [u8] {
-        self.terms[index]
+        &self.bytes[self.shape.term_at(index) as usize..][..self.shape.term as usize]
     }
 
     /// The rows of steps, for a scan.
     pub(super) fn rows(&self) -> RowSide<'_> {
-        let [scale, low, constant] = self.terms;
-        let (is_packed, count) = (self.is_packed(), self.len());
-        RowSide { codes: &self.codes, is_packed, count, scale, low, constant, ahead: &[] }
+        RowSide {
+            codes: &self.codes,
+            is_packed: self.is_packed(),
+            count: self.len(),
+            scale: self.term(0),
+            low: self.term(1),
+            constant: self.term(2),
+            ahead: &[],
+        }
     }
 
     /// Whether codes are [`Codes::Sq4`].
     pub(super) fn is_packed(&self) -> bool {
-        self.shape.codes == Codes::Sq4
+        self.shape.coding == Codes::Sq4
     }
 
     /// How rows are coded.
     pub(super) fn coding(&self) -> Codes {
-        self.shape.codes
+        self.shape.coding
     }
 
     /// Whether codes have four bits and lie by 32 rows.
     pub(super) fn has_fours(&self) -> bool {
-        self.shape.codes.fours(self.shape.dim as usize).is_some()
+        self.shape.coding.fours(self.shape.dim).is_some()
     }
 }
 

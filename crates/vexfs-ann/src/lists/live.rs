@@ -12,7 +12,7 @@ const PICK_BELOW: usize = 2;
 
 /// A list, and which of its rows may be found.
 pub(super) struct Live<'a> {
-    list: List<'a>,
+    list: &'a List<'a>,
     /// Rows that may be found.
     count: usize,
     /// Of each row whether it may be found; empty if all may, or those of `picked` alone are compared.
@@ -29,7 +29,7 @@ struct Picked {
 
 impl<'a> Live<'a> {
     /// Looks which rows of `list` may be found.
-    pub(super) fn new(index: &Lists<'_>, list: List<'a>, search: &Search<'_>) -> Self {
+    pub(super) fn new(index: &Lists<'_>, list: &'a List<'a>, search: &Search<'_>) -> Self {
         let mut live = Self { count: list.len(), may: Vec::new(), picked: None, list };
         if search.excluded.is_none() {
             return live;
@@ -64,8 +64,8 @@ impl<'a> Live<'a> {
     }
 
     /// The list as it is.
-    pub(super) fn list(&self) -> &List<'a> {
-        &self.list
+    pub(super) fn list(&self) -> &'a List<'a> {
+        self.list
     }
 
     /// The rows of steps to compare.

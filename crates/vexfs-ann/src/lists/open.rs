@@ -109,8 +109,8 @@ impl<'a> Lists<'a> {
         List::read(self.centroids, 0, Shape::centroids(self.params.nlist, self.header.dim))
     }
 
-    /// Where list `list`, less than nlist, is, and how many rows it has.
-    fn place(&self, list: usize) -> Result<(u64, usize), IndexError> {
+    /// Where list `list`, less than nlist, begins, and what it has.
+    fn place(&self, list: usize) -> Result<(u64, Shape), IndexError> {
         let size = size_of::<Place>() as u64;
         let bytes = self.directory.bytes(list as u64 * size..(list as u64 + 2) * size)?;
         let places = <[Place]>::ref_from_bytes(bytes);
@@ -121,7 +121,7 @@ impl<'a> Lists<'a> {
         if place.offset.get().checked_add(shape.bytes()) != Some(next.offset.get()) {
             return Err(self.misplaced(list));
         }
-        Ok((place.offset.get(), place.rows.get() as usize))
+        Ok((place.offset.get(), shape))
     }
 
     fn misplaced(&self, list: usize) -> IndexError {
@@ -131,13 +131,13 @@ impl<'a> Lists<'a> {
 
     /// Number of rows of list `list`.
     pub(super) fn rows_of(&self, list: usize) -> Result<usize, IndexError> {
-        Ok(self.place(list)?.1)
+        Ok(self.place(list)?.1.rows())
     }
 
     /// List `list`, less than nlist.
     pub(super) fn list(&self, list: usize) -> Result<List<'a>, IndexError> {
-        let (offset, rows) = self.place(list)?;
-        List::read(self.lists, offset, Shape::list(rows, self.header.dim, self.params.codes))
+        let (offset, shape) = self.place(list)?;
+        List::read(self.lists, offset, shape)
     }
 
     /// Begins to read `lists`, all at once, unless the first is in memory.
@@ -146,8 +146,8 @@ impl<'a> Lists<'a> {
         self.directory
             .expect(lists.clone().map(|list| u64::from(list) * entry..(u64::from(list) + 2) * entry));
         let place = |list: u32| {
-            let (offset, rows) = self.place(list as usize).ok()?;
-            Some(offset..offset + Shape::list(rows, self.header.dim, self.params.codes).bytes())
+            let (offset, shape) = self.place(list as usize).ok()?;
+            Some(offset..offset + shape.bytes())
         };
         self.lists.expect(lists.filter_map(place));
     }

@@ -143,7 +143,9 @@ impl Scanner {
         while start < range.end {
             let least = keep.saturating_mul(FIRST_ROWS).clamp(8, most);
             let count = ((start - range.start) * GROWTH).clamp(least, most).next_multiple_of(8);
-            let end = range.end.min(start + count);
+            // A small rest takes longer alone.
+            let is_rest = range.end - start <= count + count / GROWTH;
+            let end = if is_rest { range.end } else { start + count };
             let first = start as u32;
             let offer = |visit: &Visit, best: &mut Best, found: &mut Vec<Found>| {
                 for Found { row, estimate } in found.drain(..) {

@@ -122,7 +122,7 @@ enum Stop {
 /// A query on its way through the lists.
 struct Walk {
     query: u32,
-    /// Lists that it has met, ascending.
+    /// Lists that it has met.
     met: Vec<u32>,
     /// Rows that may be found that it has met.
     rows: usize,
@@ -218,6 +218,7 @@ impl Part<'_, '_> {
             (Vec::with_capacity(walks.len()), Vec::with_capacity(walks.len() * (probes - 1)));
         for (index, walk) in walks.iter_mut().enumerate() {
             let met = walk.met.len();
+            walk.met.sort_unstable();
             for (rank, (list, base)) in bests[walk.query as usize].sorted().enumerate() {
                 if walk.met[..met].binary_search(&list).is_ok() {
                     continue;
@@ -226,7 +227,6 @@ impl Part<'_, '_> {
                 let pair = Pair { list, visit: Visit { query: walk.query, base }, walk: index as u32 };
                 if rank == 0 { &mut nearest } else { &mut others }.push(pair);
             }
-            walk.met.sort_unstable();
         }
         if walks.len() > 1 {
             nearest.sort_unstable_by_key(|pair| (pair.list, pair.walk));
@@ -255,7 +255,7 @@ impl Part<'_, '_> {
             let Some(list) = next else { break };
             next = lists.next().transpose()?;
             let len = list.len();
-            let live = Live::new(index, list, self.search);
+            let live = Live::new(index, &list, self.search);
             visits.clear();
             for pair in group {
                 let walk = &mut walks[pair.walk as usize];

@@ -10,6 +10,16 @@ use super::vector::{Block32, Simd};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Avx2(());
 
+/// One expression of intrinsics. Each use has the same two reasons to be sound, given once here.
+macro_rules! avx2 {
+    ($code:expr) => {
+        // SAFETY: the method's `self` is an [`Avx2`], so the machine has the instructions. Where memory is touched, the
+        // pointer is that of a reference to an array of exactly the bytes loaded or stored, and the unaligned form of
+        // the instruction is used.
+        unsafe { $code }
+    };
+}
+
 impl Avx2 {
     /// The proof, where there is one.
     pub(crate) fn new() -> Option<Self> {
@@ -28,16 +38,16 @@ impl Avx2 {
         // SAFETY: `self` proves that the machine has the three features enabled there.
         unsafe { with_features(self, job) }
     }
-}
 
-/// One expression of intrinsics. Each use has the same two reasons to be sound, given once here.
-macro_rules! avx2 {
-    ($code:expr) => {
-        // SAFETY: the method's `self` is an [`Avx2`], so the machine has the instructions. Where memory is touched, the
-        // pointer is that of a reference to an array of exactly the bytes loaded or stored, and the unaligned form of
-        // the instruction is used.
-        unsafe { $code }
-    };
+    /// The sums of eight vectors in order, from vectors whose halves have the sums of their halves of four.
+    #[inline(always)]
+    fn add_halves(self, abcd: __m256i, efgh: __m256i) -> __m256i {
+        avx2!({
+            let low = _mm256_permute2x128_si256::<0x20>(abcd, efgh);
+            let high = _mm256_permute2x128_si256::<0x31>(abcd, efgh);
+            _mm256_add_epi32(low, high)
+        })
+    }
 }
 
 impl Simd for Avx2 {
@@ -152,12 +162,7 @@ impl Simd for Avx2 {
         avx2!({
             let abcd = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
             let efgh = _mm256_hadd_epi32(_mm256_hadd_epi32(e, f), _mm256_hadd_epi32(g, h));
-            // Adding in pairs works within halves: each has the sums of its half of all vectors.
-            let (low, high) = (
-                _mm256_permute2x128_si256::<0x20>(abcd, efgh),
-                _mm256_permute2x128_si256::<0x31>(abcd, efgh),
-            );
-            _mm256_add_epi32(low, high)
+            self.add_halves(abcd, efgh)
         })
     }
     #[inline(always)]
@@ -196,6 +201,17 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn pair_sum_i16(self, a: __m256i) -> __m256i {
         avx2!(_mm256_madd_epi16(a, _mm256_set1_epi16(1)))
+    }
+    #[inline(always)]
+    fn sums_i16(self, [a, b, c, d, e, f, g, h]: [__m256i; 8]) -> __m256i {
+        avx2!({
+            // Two vectors are one before they are widened.
+            let ab = self.pair_sum_i16(_mm256_hadd_epi16(a, b));
+            let cd = self.pair_sum_i16(_mm256_hadd_epi16(c, d));
+            let ef = self.pair_sum_i16(_mm256_hadd_epi16(e, f));
+            let gh = self.pair_sum_i16(_mm256_hadd_epi16(g, h));
+            self.add_halves(_mm256_hadd_epi32(ab, cd), _mm256_hadd_epi32(ef, gh))
+        })
     }
 
     #[inline(always)]

@@ -293,4 +293,34 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn lanes_hold_the_largest_codes_of_few_packed_blocks() {
+        let terms: Vec<u8> = (0..16).flat_map(|at| (at as f32).to_le_bytes()).collect();
+        for blocks in 1..=8 {
+            let codes = vec![Block32([15; 32]); 11 * blocks];
+            let packed: Vec<Block32> = codes.chunks_exact(blocks).flat_map(sq4::pack).collect();
+            let (scale, ahead) = (&terms, terms.as_slice());
+            let rows = RowSide {
+                codes: &packed,
+                is_packed: true,
+                count: 11,
+                scale,
+                low: scale,
+                constant: scale,
+                ahead,
+            };
+            for code in [127, -127i8] {
+                let query = vec![Block32([code as u8; 32]); blocks];
+                let side =
+                    QuerySide { base: 0.5, product: 1e-3, offset: -0.25, reach: 1.0, limit: f32::INFINITY };
+                for level in Level::all() {
+                    for Found { row, estimate } in scan_one(level, rows, from_ref(&(0..11)), &query, side) {
+                        let want = by_hand(&codes[..blocks], &query, [row as f32; 3], side);
+                        assert_eq!(estimate, want, "{level:?} {blocks} {code} {row}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use zerocopy::IntoBytes;
 
+use super::codes::LANE_SPAN;
 use super::level::Job;
 use super::scan::{Found, QuerySide, RowSide};
 use super::vector::{Block32, Simd};
@@ -15,8 +16,20 @@ pub(crate) const SCAN_BLOCKS: usize = 4;
 /// lane.
 const PACKED_BLOCKS: usize = 3 * SCAN_BLOCKS;
 
+/// Most packed blocks of which two lanes fit an i16 together: they have sixteen products of at most 15 · 127.
+const PAIRED_BLOCKS: usize = 2;
+
 /// Rows that are estimated together.
 const LANES: usize = 8;
+
+/// A bit for each of them.
+const ALL: u32 = (1 << LANES) - 1;
+
+/// Bytes that memory brings at a time.
+const LINE: usize = 64;
+
+/// Bytes of a row besides its codes: three terms and a number.
+const ROW_TERMS: usize = 16;
 
 /// Most blocks of a row whose number the compiler knows.
 const MOST_KNOWN: usize = 4;
@@ -47,23 +60,27 @@ impl Job for ScanOne<'_> {
         let blocks = if rows.is_packed { query.len().div_ceil(2) } else { query.len() };
         let padded = (rows.count < LANES).then(|| Padded::new(&rows, blocks));
         let rows = padded.as_ref().map_or(rows, |padded| padded.rows(&rows));
-        // Zero beyond what the query has, so that all packed blocks have two.
-        let mut whole = [Block32::ZERO; 2 * MOST_KNOWN];
-        if let Some(begin) = whole.get_mut(..query.len()) {
-            begin.copy_from_slice(query);
-        }
         let scan = ScanOne { rows, runs, query, terms, found };
+        // All packed blocks have two of the query; the last may be zero.
+        let mut whole = [Block32::ZERO; 2 * MOST_KNOWN];
+        let query = match whole.get_mut(..query.len()) {
+            Some(begin) if rows.is_packed && !query.len().is_multiple_of(2) => {
+                begin.copy_from_slice(query);
+                &whole
+            }
+            _ => query,
+        };
         // A loop over few blocks would take as long as what is done with them.
         match (rows.is_packed, blocks) {
-            (true, 1) => scan.scan(simd, 1, &Known::<true, 1>(&whole)),
-            (true, 2) => scan.scan(simd, 2, &Known::<true, 2>(&whole)),
-            (true, 3) => scan.scan(simd, 3, &Known::<true, 3>(&whole)),
-            (true, 4) => scan.scan(simd, 4, &Known::<true, 4>(&whole)),
+            (true, 1) => scan.scan(simd, 1, &Known::<true, 1>(query)),
+            (true, 2) => scan.scan(simd, 2, &Known::<true, 2>(query)),
+            (true, 3) => scan.scan(simd, 3, &Known::<true, 3>(query)),
+            (true, 4) => scan.scan(simd, 4, &Known::<true, 4>(query)),
             (true, _) => scan.scan(simd, blocks, &Any::<true>(query)),
-            (false, 1) => scan.scan(simd, 1, &Known::<false, 1>(&whole)),
-            (false, 2) => scan.scan(simd, 2, &Known::<false, 2>(&whole)),
-            (false, 3) => scan.scan(simd, 3, &Known::<false, 3>(&whole)),
-            (false, 4) => scan.scan(simd, 4, &Known::<false, 4>(&whole)),
+            (false, 1) => scan.scan(simd, 1, &Known::<false, 1>(query)),
+            (false, 2) => scan.scan(simd, 2, &Known::<false, 2>(query)),
+            (false, 3) => scan.scan(simd, 3, &Known::<false, 3>(query)),
+            (false, 4) => scan.scan(simd, 4, &Known::<false, 4>(query)),
             (false, _) => scan.scan(simd, blocks, &Any::<false>(query)),
         }
     }
@@ -73,42 +90,103 @@ impl ScanOne<'_> {
     #[inline(always)]
     fn scan<S: Simd>(self, simd: S, blocks: usize, products: &impl Products) {
         let Self { rows, runs, terms, found, .. } = self;
-        // Not by array::map, here and below: without the features of the level, it would be a call.
-        let (base, product) = (simd.splat_f32(terms.base), simd.splat_f32(terms.product));
-        let (offset, limit) = (simd.splat_f32(terms.offset), simd.splat_f32(terms.limit));
+        let side = Side::new(simd, &terms);
         for (index, run) in runs.iter().enumerate() {
             let next =
                 runs.get(index + 1).map(|next| rows.codes[next.start * blocks..next.end * blocks].as_bytes());
-            let ahead = next.unwrap_or(rows.ahead);
-            let mut ahead = ahead.chunks(ahead.len().div_ceil(run.len().div_ceil(LANES).max(1)).max(1));
-            for first in run.clone().step_by(LANES) {
-                ahead.next().unwrap_or_default().iter().step_by(64).for_each(|line| simd.prefetch(line));
-                // The last eight reach back.
+            let (mut ahead, mut first) = (next.unwrap_or(rows.ahead), run.start);
+            for rows in Eight::all(&rows, run, blocks) {
+                // As much as these eight take; the number being known, it is no loop.
+                if let Some((some, rest)) = ahead.split_at_checked(LANES * (LANE_SPAN * blocks + ROW_TERMS)) {
+                    ask(simd, some);
+                    ahead = rest;
+                }
+                rows.meet(simd, products, &side, (first, ALL), found);
+                first += LANES;
+            }
+            ask(simd, ahead);
+            if first < run.end {
+                // The last eight begin before them, or end behind the run.
                 let start = first.min(rows.count - LANES);
-                let t = simd.to_f32(products.of_eight(simd, &rows.codes[start * blocks..][..LANES * blocks]));
-                let scaled = simd.mul_f32(product, simd.mul_f32(eight(simd, rows.scale, start), t));
-                let linear = simd.add_f32(scaled, simd.mul_f32(offset, eight(simd, rows.low, start)));
-                let estimate = simd.add_f32(simd.add_f32(base, eight(simd, rows.constant, start)), linear);
-                let wanted = (1u32 << (run.end - start).min(LANES)) - (1 << (first - start));
-                let mut survivors = !simd.positive_f32(simd.sub_f32(estimate, limit)) & wanted;
-                if survivors != 0 {
-                    let mut estimates = [0.0; LANES];
-                    simd.store_f32(estimate, &mut estimates);
-                    while survivors != 0 {
-                        let lane = survivors.trailing_zeros() as usize;
-                        found.push(Found { row: (start + lane) as u32, estimate: estimates[lane] });
-                        survivors &= survivors - 1;
-                    }
+                let wanted = (1 << (run.end - start)) - (1 << (first - start));
+                for rows in Eight::all(&rows, &(start..start + LANES), blocks) {
+                    rows.meet(simd, products, &side, (start, wanted), found);
                 }
             }
         }
     }
 }
 
-/// The terms of eight rows from `first` on.
+/// Asks memory for bytes.
 #[inline(always)]
-fn eight<S: Simd>(simd: S, stored: &[u8], first: usize) -> S::F32 {
-    simd.widen_f32(stored[4 * first..].first_chunk().unwrap_or(&[0; 32]))
+fn ask<S: Simd>(simd: S, bytes: &[u8]) {
+    bytes.iter().step_by(LINE).for_each(|line| simd.prefetch(line));
+}
+
+/// [`QuerySide`], for eight rows.
+struct Side<S: Simd> {
+    base: S::F32,
+    product: S::F32,
+    offset: S::F32,
+    limit: S::F32,
+}
+
+impl<S: Simd> Side<S> {
+    #[inline(always)]
+    fn new(simd: S, terms: &QuerySide) -> Self {
+        // Not by array::map, here and below: without the features of the level, it would be a call.
+        Self {
+            base: simd.splat_f32(terms.base),
+            product: simd.splat_f32(terms.product),
+            offset: simd.splat_f32(terms.offset),
+            limit: simd.splat_f32(terms.limit),
+        }
+    }
+}
+
+/// Eight rows side by side.
+struct Eight<'a> {
+    codes: &'a [Block32],
+    scale: &'a [u8; 4 * LANES],
+    low: &'a [u8; 4 * LANES],
+    constant: &'a [u8; 4 * LANES],
+}
+
+impl<'a> Eight<'a> {
+    /// Those of `run`, but the last if they are fewer.
+    #[inline(always)]
+    fn all(rows: &RowSide<'a>, run: &Range<usize>, blocks: usize) -> impl Iterator<Item = Self> {
+        let term = |stored: &'a [u8]| stored[4 * run.start..].as_chunks().0.iter();
+        let codes = rows.codes[run.start * blocks..run.end * blocks].chunks_exact(LANES * blocks);
+        let terms = term(rows.scale).zip(term(rows.low)).zip(term(rows.constant));
+        codes.zip(terms).map(|(codes, ((scale, low), constant))| Self { codes, scale, low, constant })
+    }
+
+    /// Appends to `found` those of the rows, numbered from `first` on, whose bit is set in `wanted` and that are near enough.
+    #[inline(always)]
+    fn meet<S: Simd>(
+        &self,
+        simd: S,
+        products: &impl Products,
+        side: &Side<S>,
+        (first, wanted): (usize, u32),
+        found: &mut Vec<Found>,
+    ) {
+        let t = simd.to_f32(products.of_eight(simd, self.codes));
+        let scaled = simd.mul_f32(side.product, simd.mul_f32(simd.widen_f32(self.scale), t));
+        let linear = simd.add_f32(scaled, simd.mul_f32(side.offset, simd.widen_f32(self.low)));
+        let estimate = simd.add_f32(simd.add_f32(side.base, simd.widen_f32(self.constant)), linear);
+        let mut survivors = !simd.positive_f32(simd.sub_f32(estimate, side.limit)) & wanted;
+        if survivors != 0 {
+            let mut estimates = [0.0; LANES];
+            simd.store_f32(estimate, &mut estimates);
+            while survivors != 0 {
+                let lane = survivors.trailing_zeros() as usize;
+                found.push(Found { row: (first + lane) as u32, estimate: estimates[lane] });
+                survivors &= survivors - 1;
+            }
+        }
+    }
 }
 
 /// Fewer than eight rows, and zeros in place of those that are missing.
@@ -141,28 +219,34 @@ trait Products {
     fn of_eight<S: Simd>(&self, simd: S, rows: &[Block32]) -> S::I32;
 }
 
-/// The blocks of a query against rows of `BLOCKS` blocks, at most [`MOST_KNOWN`]: so few that i16 lanes hold all of a row.
-struct Known<'a, const PACKED: bool, const BLOCKS: usize>(&'a [Block32; 2 * MOST_KNOWN]);
+/// The blocks of a query, at least as many as rows of `BLOCKS` blocks meet, at most [`MOST_KNOWN`]: so few that i16 lanes hold all of a row.
+struct Known<'a, const PACKED: bool, const BLOCKS: usize>(&'a [Block32]);
 
 impl<const PACKED: bool, const BLOCKS: usize> Products for Known<'_, PACKED, BLOCKS> {
     #[inline(always)]
     fn of_eight<S: Simd>(&self, simd: S, rows: &[Block32]) -> S::I32 {
-        let mut sums = [simd.zero_i32(); LANES];
-        for (sum, row) in sums.iter_mut().zip(rows.as_chunks::<BLOCKS>().0) {
-            let mut lanes = simd.zero_i16();
+        let query = &self.0[..if PACKED { 2 * BLOCKS } else { BLOCKS }];
+        let (mut sums, mut lanes) = ([simd.zero_i32(); LANES], [simd.zero_i16(); LANES]);
+        for ((sum, lanes), row) in sums.iter_mut().zip(&mut lanes).zip(rows.as_chunks::<BLOCKS>().0) {
             for (at, block) in row.iter().enumerate() {
                 let block = simd.load_bytes(block);
                 if PACKED {
                     let (low, high) = simd.nibbles(block);
-                    (*sum, lanes) = add(simd, (*sum, lanes), low, simd.load_bytes(&self.0[2 * at]));
-                    (*sum, lanes) = add(simd, (*sum, lanes), high, simd.load_bytes(&self.0[2 * at + 1]));
+                    (*sum, *lanes) = add(simd, (*sum, *lanes), low, simd.load_bytes(&query[2 * at]));
+                    (*sum, *lanes) = add(simd, (*sum, *lanes), high, simd.load_bytes(&query[2 * at + 1]));
                 } else {
-                    (*sum, lanes) = add(simd, (*sum, lanes), block, simd.load_bytes(&self.0[at]));
+                    (*sum, *lanes) = add(simd, (*sum, *lanes), block, simd.load_bytes(&query[at]));
                 }
             }
-            if !S::QUADS {
-                *sum = simd.pair_sum_i16(lanes);
-            }
+        }
+        if S::QUADS {
+            return simd.sums_i32(sums);
+        }
+        if PACKED && BLOCKS <= PAIRED_BLOCKS {
+            return simd.sums_i16(lanes);
+        }
+        for (sum, lanes) in sums.iter_mut().zip(lanes) {
+            *sum = simd.pair_sum_i16(lanes);
         }
         simd.sums_i32(sums)
     }

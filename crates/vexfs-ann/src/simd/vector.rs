@@ -91,6 +91,15 @@ pub(crate) trait Simd: Copy {
     fn dot_i16(self, a: Self::I16, b: Self::I16) -> Self::I32;
     /// Lanes added in pairs: lane i is a₂ᵢ + a₂ᵢ₊₁.
     fn pair_sum_i16(self, a: Self::I16) -> Self::I32;
+    /// The sum of the lanes of each vector, in order. Any value where two lanes that are next to each other exceed an i16 together.
+    #[inline(always)]
+    fn sums_i16(self, values: [Self::I16; 8]) -> Self::I32 {
+        let mut sums = [self.zero_i32(); 8];
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum = self.pair_sum_i16(value);
+        }
+        self.sums_i32(sums)
+    }
 
     /// Lanes of 0 ..= 127 as bytes, in order; any bytes for other values.
     fn narrow_u7(self, from: [Self::I32; 4]) -> Self::Bytes;

@@ -1,5 +1,6 @@
 //! What a reader remembers of the parts of a file, made when it is first needed.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -50,6 +51,21 @@ impl Bits {
         self.0.get(bit / 64).is_some_and(|word| word.load(Ordering::Acquire) >> (bit % 64) & 1 == 1)
     }
 
+    /// Whether all of some bits are set.
+    #[inline]
+    pub(super) fn are_set(&self, bits: Range<u64>) -> bool {
+        let mut first = bits.start;
+        while first < bits.end {
+            let end = bits.end.min((first / 64 + 1) * 64);
+            let clear = self.0.get(first / 64).map_or(u64::MAX, |word| !word.load(Ordering::Acquire));
+            if clear >> (first % 64) << (64 - (end - first)) != 0 {
+                return false;
+            }
+            first = end;
+        }
+        true
+    }
+
     /// Sets a bit; true if it was clear. Whoever sees it set sees what was done before.
     pub(super) fn set(&self, bit: u64) -> bool {
         let mask = 1 << (bit % 64);
@@ -84,5 +100,21 @@ mod tests {
         assert!(chosen.into_iter().all(|bit| bits.is_set(bit)));
         assert!(!bits.set(1 << 40));
         assert!(!bits.is_set(1 << 40));
+    }
+
+    #[test]
+    fn bits_are_set_if_each_is() {
+        let bits = Bits::new(1000);
+        (60..=200).for_each(|bit| assert!(bits.set(bit)));
+        for first in 58..203 {
+            for end in first..=203 {
+                assert_eq!(
+                    bits.are_set(first..end),
+                    (first..end).all(|bit| bits.is_set(bit)),
+                    "{first}..{end}"
+                );
+            }
+        }
+        assert!(!bits.are_set(999..1 << 40), "none is set behind the last");
     }
 }
