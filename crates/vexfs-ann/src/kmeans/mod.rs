@@ -54,8 +54,8 @@ pub(crate) struct Trained {
 /// `step` is told each round that is done, and whether it returns an error ends it.
 ///
 /// # Complexity
-/// n · min(count, 1024) · dim multiplications of bytes or so for the first round, and (64 n + count²) · dim for each of the others and at
-/// last.
+/// n · (min(count, 128) + count / 64) · dim multiplications of bytes or so for the first round, and (64 n + count²) · dim for each of the
+/// others and at last.
 /// Memory: n · (dim + 48) bytes besides the vectors.
 ///
 /// # Determinism
@@ -80,7 +80,7 @@ pub(crate) fn train<E: Send>(
         return Ok(Trained { centroids, assigned: (0..rows as u32).collect() });
     }
     let coded = code(vectors, dim);
-    let mut assigned = Centroids::new(&centroids, dim, seed).assign(&coded);
+    let mut assigned = Centroids::roughly(&centroids, dim, seed).assign(&coded);
     for round in 1..=ROUNDS {
         update(vectors, dim, &assigned, &mut centroids);
         reassign(&coded, &code(&centroids, dim), &mut assigned);
