@@ -12,19 +12,28 @@ class Group:
     """A group that is there as long as the `with` block around it."""
 
     def __init__(self, allowed):
-        limit, swap, root = FIRST if os.path.isdir(FIRST[2]) else SECOND
+        self.limit, self.swap, root = FIRST if os.path.isdir(FIRST[2]) else SECOND
         self.folder = os.path.join(root, f"vexfs-{os.getpid()}")
+        self.allowed = allowed
         # The first version counts memory and swap together, the second swap alone.
-        self.limits = {limit: allowed, swap: allowed if root == FIRST[2] else 0}
+        self.allowed_swap = allowed if root == FIRST[2] else 0
 
     def __enter__(self):
         os.mkdir(self.folder)
-        for name, limit in self.limits.items():
-            file = os.path.join(self.folder, name)
-            if os.path.exists(file):
-                with open(file, "w", encoding="ascii") as out:
-                    out.write(str(limit))
+        try:
+            self.write(self.limit, self.allowed)
+        except FileNotFoundError:
+            os.rmdir(self.folder)
+            raise SystemExit(f"{self.folder} can have no memory limit: no memory in {SECOND[2]}/cgroup.subtree_control") from None
+        # There is none in a kernel without swap.
+        if os.path.exists(os.path.join(self.folder, self.swap)):
+            self.write(self.swap, self.allowed_swap)
         return self
+
+    def write(self, name, value):
+        """Sets a file of the group, which the kernel has made."""
+        with open(os.path.join(self.folder, name), "r+", encoding="ascii") as out:
+            out.write(str(value))
 
     def __exit__(self, *_):
         os.rmdir(self.folder)
